@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: GPL-2.0
+/* C macros and inline functions that Rust cannot call; see helpers.h. */
+#include <linux/bug.h>
+#include <linux/crash_dump.h>
+#include <linux/irqflags.h>
+#include <linux/kprobes.h>
+#include <linux/preempt.h>
+
+#include "helpers.h"
+
+bool kdump_helper_is_kdump_kernel(void)
+{
+	return is_kdump_kernel();
+}
+
+/* __kprobes, notrace: called from probe handlers, must not be probed or traced itself. */
+int __kprobes notrace kdump_helper_context(void)
+{
+	return in_nmi() ? 3 : in_hardirq() ? 2 : in_serving_softirq() ? 1 : 0;
+}
+
+bool __kprobes notrace kdump_helper_irqs_disabled(void)
+{
+	return irqs_disabled();
+}
+
+void kdump_helper_bug(void)
+{
+	BUG();
+}

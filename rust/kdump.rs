@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the modules of kdumpkit need of the kernel and its `kernel` crate does not offer.
+//!
+//! The object is linked into each module (see Kbuild), so the crate holds no statics: each module would get its own.
+//! One room per C header:
+//!
+//! - [`context`]: where am I running (task, softirq, hard interrupt, NMI)?
+//! - [`kprobe`]: run code when a kernel function is entered.
+//! - [`param`]: module parameters, strings among them.
+//!
+//! `unsafe` lives here, so that the module folders (but lkdtm/faults, which breaks the machine on purpose) do without.
+
+#![deny(missing_docs)]
+#![deny(clippy::undocumented_unsafe_blocks)]
+#![deny(unsafe_op_in_unsafe_fn)]
+
+#[path = "kdump/context.rs"]
+pub mod context;
+#[path = "kdump/kprobe.rs"]
+pub mod kprobe;
+#[path = "kdump/param.rs"]
+pub mod param;
+
+#[allow(
+    clippy::all,
+    dead_code,
+    missing_docs,
+    non_camel_case_types,
+    non_snake_case,
+    non_upper_case_globals,
+    unsafe_op_in_unsafe_fn,
+    improper_ctypes,
+    unreachable_pub
+)]
+#[allow(clippy::undocumented_unsafe_blocks)]
+mod bindings {
+    use kernel::{bindings::*, ffi};
+    use pin_init::MaybeZeroable;
+    include!(concat!(env!("KDUMP_OBJ"), "/rust/bindings_generated.rs"));
+}
+
+/// The prefix that `pr_*!` needs in every crate; messages of this crate are the exception, the modules speak.
+const __LOG_PREFIX: &[u8] = b"kdump\0";
+
+/// Whether this kernel was booted to capture a dump of a crashed one.
+///
+/// Context: any.
+///
+/// C header: [`include/linux/crash_dump.h`](srctree/include/linux/crash_dump.h)
+pub fn is_kdump_kernel() -> bool {
+    // SAFETY: reads a global that is constant after boot.
+    unsafe { bindings::kdump_helper_is_kdump_kernel() }
+}
