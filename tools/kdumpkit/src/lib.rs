@@ -1,2 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! kdumpkit: everything that userspace does for kdump, in one static binary.
+
+pub mod event;
+pub mod init;
+pub mod initramfs;
+pub mod test;
+pub mod tree;
+pub mod vm;

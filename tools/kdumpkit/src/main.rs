@@ -2,6 +2,7 @@
 //! The kdumpkit binary. One subcommand is one module of the library; this file only lists them.
 
 use clap::{Parser, Subcommand};
+use kdumpkit::{init, test};
 use std::process::ExitCode;
 
 #[derive(Parser)]
@@ -12,8 +13,19 @@ struct Cli {
 }
 
 #[derive(Subcommand)]
-enum Command {}
+enum Command {
+    Test(test::TestArgs),
+}
 
 fn main() -> ExitCode {
-    match Cli::parse().command {}
+    if std::process::id() == 1 {
+        init::main();
+    }
+    let result = match Cli::parse().command {
+        Command::Test(args) => test::main(&args),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("kdumpkit: error: {error:#}");
+        ExitCode::from(1)
+    })
 }

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The capture kernel: /proc/vmcore to a disk, so that nothing half-written looks whole.
+
+use super::report::Reporter;
+use super::{modules, system};
+use crate::event::Event;
+use anyhow::{Context, Result, bail, ensure};
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+const VMCORE: &str = "/proc/vmcore";
+const MOUNT_POINT: &str = "/mnt";
+const DEVICE_WAIT: Duration = Duration::from_secs(15);
+
+/// What the capture kernel does.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CaptureRole {
+    /// Modules to load, drivers of the target first.
+    pub modules: Vec<String>,
+    /// Block device of the target file system.
+    pub device: String,
+    /// Its file system type.
+    pub filesystem: String,
+    /// Folder for the dump, relative to the root of that file system.
+    pub folder: String,
+    /// What writes the dump.
+    pub collector: Collector,
+    /// Never come back: shows that a runner notices a capture kernel that hangs.
+    #[serde(default)]
+    pub hang: bool,
+}
+
+/// What turns /proc/vmcore into the dump.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Collector {
+    /// The ELF vmcore as it is; zero pages become holes.
+    Elf,
+    /// The distribution's makedumpfile with these arguments.
+    Makedumpfile {
+        /// Arguments before the two file names.
+        arguments: Vec<String>,
+    },
+}
+
+/// Writes the dump and reports it.
+pub fn run(role: &CaptureRole, reporter: &mut Reporter) -> Result<()> {
+    // Without this the reason why a capture failed would never reach the console (it was booted with quiet).
+    system::sysctl("kernel.printk", "7")?;
+    ensure!(
+        Path::new(VMCORE).exists(),
+        "{VMCORE} is missing: this is not a capture kernel"
+    );
+    modules::load_all(&role.modules)?;
+    if role.hang {
+        loop {
+            std::thread::sleep(Duration::from_secs(3600));
+        }
+    }
+    system::wait_for(&role.device, DEVICE_WAIT)?;
+    mount(
+        &role.device,
+        MOUNT_POINT,
+        &role.filesystem,
+        MountFlags::empty(),
+        None,
+    )
+    .with_context(|| {
+        format!(
+            "mounting {} ({}) on {MOUNT_POINT}",
+            role.device, role.filesystem
+        )
+    })?;
+    let written = write_dump(role);
+    // Also after a failure: an incomplete dump is worth keeping, under the name that says so.
+    unmount(MOUNT_POINT, UnmountFlags::empty()).context("unmounting the target")?;
+    let (path, bytes, elapsed) = written?;
+    reporter.send(&Event::Dump {
+        path,
+        bytes,
+        elapsed_ms: elapsed.as_millis() as u64,
+    });
+    Ok(())
+}
+
+/// Incomplete name → fsync → final name → fsync of the folder.
+fn write_dump(role: &CaptureRole) -> Result<(String, u64, Duration)> {
+    let start = Instant::now();
+    let folder = Path::new(MOUNT_POINT).join(&role.folder);
+    fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+    let incomplete = folder.join("vmcore-incomplete");
+    collect(&role.collector, &incomplete)
+        .with_context(|| format!("writing {}", incomplete.display()))?;
+    let file = File::open(&incomplete)?;
+    file.sync_all().context("fsync of the dump")?;
+    let bytes = file.metadata()?.len();
+    ensure!(bytes > 0, "the dump is empty");
+    let complete = folder.join("vmcore");
+    fs::rename(&incomplete, &complete)
+        .with_context(|| format!("renaming the dump to {}", complete.display()))?;
+    File::open(&folder)?
+        .sync_all()
+        .context("fsync of the dump's folder")?;
+    Ok((format!("{}/vmcore", role.folder), bytes, start.elapsed()))
+}
+
+fn collect(collector: &Collector, out: &Path) -> Result<()> {
+    match collector {
+        Collector::Elf => copy_sparse(
+            &mut File::open(VMCORE).context("opening /proc/vmcore")?,
+            out,
+        ),
+        Collector::Makedumpfile { arguments } => {
+            let mut command = Command::new("/usr/bin/makedumpfile");
+            command.args(arguments).arg(VMCORE).arg(out);
+            let output = command
+                .output()
+                .with_context(|| format!("starting {command:?}"))?;
+            if !output.status.success() {
+                let words = String::from_utf8_lossy(&output.stderr);
+                bail!("{command:?} ended with {}: {}", output.status, words.trim());
+            }
+            Ok(())
+        }
+    }
+}
+
+fn copy_sparse(source: &mut impl Read, path: &Path) -> Result<()> {
+    const PAGE_BYTES: usize = 4096;
+    let mut out = File::create(path)?;
+    let mut buffer = vec![0; 256 * PAGE_BYTES];
+    let mut length = 0_u64;
+    loop {
+        let n = source
+            .read(&mut buffer)
+            .with_context(|| format!("reading {VMCORE} at {length:#x}"))?;
+        if n == 0 {
+            break;
+        }
+        for page in buffer[..n].chunks(PAGE_BYTES) {
+            if page.iter().any(|byte| *byte != 0) {
+                out.seek(SeekFrom::Start(length))?;
+                out.write_all(page)?;
+            }
+            length += page.len() as u64;
+        }
+    }
+    out.set_len(length).context("setting the dump's length")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copy_sparse_when_zero_pages_keeps_length_and_bytes() {
+        let mut data = vec![0_u8; 10 * 4096 + 17];
+        data[5000] = 7;
+        let path = std::env::temp_dir().join(format!("kdumpkit-sparse-{}", std::process::id()));
+        copy_sparse(&mut data.as_slice(), &path).unwrap();
+        let back = fs::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        assert_eq!(back, data);
+    }
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! kdumpkit as PID 1: in the capture kernel (writes the dump) and in the first kernel of a test guest.
+//!
+//! There is no generated script: the role file of the initramfs says what to do, this code does it.
+
+mod capture;
+mod guest;
+mod kexec;
+mod load;
+mod modules;
+mod report;
+mod system;
+
+pub use capture::{CaptureRole, Collector};
+pub use guest::{CaptureImage, GuestRole};
+pub use load::Load;
+
+use crate::event::{Event, Stage};
+use crate::initramfs::ROLE_PATH;
+use anyhow::{Context, Result};
+use report::Reporter;
+use serde::{Deserialize, Serialize};
+use std::fs;
+
+/// What /init is to do, from [`ROLE_PATH`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Role {
+    /// First kernel of a test guest: load the capture kernel, arm lkdtm, make load.
+    Guest(GuestRole),
+    /// Capture kernel: write the dump.
+    Capture(CaptureRole),
+}
+
+impl Role {
+    fn stage(&self) -> Stage {
+        match self {
+            Role::Guest(_) => Stage::First,
+            Role::Capture(_) => Stage::Capture,
+        }
+    }
+}
+
+/// Runs as PID 1. Ends the machine whatever happens; a failure is said on the console and on the event port.
+pub fn main() -> ! {
+    if let Err(error) = system::mount_basics() {
+        eprintln!("kdumpkit init: {error:#}");
+    }
+    let stage = match read_role() {
+        Ok(role) => run(&role),
+        Err(error) => {
+            eprintln!("kdumpkit init: {error:#}");
+            Stage::Capture
+        }
+    };
+    system::end_machine(stage)
+}
+
+fn read_role() -> Result<Role> {
+    let text = fs::read(ROLE_PATH).with_context(|| format!("reading {ROLE_PATH}"))?;
+    serde_json::from_slice(&text).with_context(|| format!("understanding {ROLE_PATH}"))
+}
+
+fn run(role: &Role) -> Stage {
+    let stage = role.stage();
+    let mut reporter = Reporter::open();
+    reporter.send(&Event::Boot {
+        stage,
+        release: system::release(),
+        uptime_ms: system::uptime_ms(),
+    });
+    let result = match role {
+        Role::Guest(role) => guest::run(role, &mut reporter),
+        Role::Capture(role) => capture::run(role, &mut reporter),
+    };
+    if let Err(error) = result {
+        reporter.send(&Event::Failed {
+            stage,
+            error: format!("{error:#}"),
+        });
+    }
+    reporter.send(&Event::Bye { stage });
+    stage
+}

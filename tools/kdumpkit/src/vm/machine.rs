@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! One QEMU guest from start to end.
+
+use super::Accel;
+use super::console::Tail;
+use crate::event::{self, Event, PORT_NAME, Stage};
+use crate::tree::Tree;
+use anyhow::{Context, Result};
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// File names inside a machine's folder.
+const CONSOLE: &str = "console.log";
+const COMMAND: &str = "qemu.cmd";
+const QEMU_ERRORS: &str = "qemu.stderr";
+/// QMP socket, for an NMI or a look inside.
+pub const QMP: &str = "qmp.sock";
+
+/// A guest's hardware and what it boots.
+#[derive(Debug)]
+pub struct Machine<'a> {
+    tree: &'a Tree,
+    accel: Accel,
+    kernel: PathBuf,
+    initramfs: PathBuf,
+    /// Console, command line and QEMU's messages go here; relative paths in `devices` start here.
+    pub folder: PathBuf,
+    /// Kernel command line beyond the console.
+    pub cmdline: String,
+    /// RAM.
+    pub memory_mib: u32,
+    /// Number of CPUs.
+    pub cpus: u32,
+    /// Raw images that appear as /dev/vda, /dev/vdb, …
+    pub disks: Vec<PathBuf>,
+    /// More QEMU arguments.
+    pub devices: Vec<String>,
+    /// The whole run must end within this.
+    pub deadline: Duration,
+    /// The longest time without an event.
+    pub silence: Duration,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// The guest powered off, or reset with -no-reboot.
+    Off,
+    /// A deadline passed and QEMU was killed. The text says which, and what was heard last.
+    Lost(String),
+    /// QEMU itself failed; its words.
+    Broken(String),
+}
+
+impl<'a> Machine<'a> {
+    /// A q35 guest with 2 CPUs and 1 GiB.
+    #[must_use]
+    pub fn new(
+        tree: &'a Tree,
+        accel: Accel,
+        kernel: PathBuf,
+        initramfs: PathBuf,
+        folder: PathBuf,
+    ) -> Self {
+        Self {
+            tree,
+            accel,
+            kernel,
+            initramfs,
+            folder,
+            cmdline: String::new(),
+            memory_mib: 1024,
+            cpus: 2,
+            disks: Vec::new(),
+            devices: Vec::new(),
+            deadline: Duration::from_secs(180),
+            silence: Duration::from_secs(90),
+        }
+    }
+
+    /// Runs the guest to its end and hands every event to `on_event`.
+    ///
+    /// # Errors
+    /// QEMU cannot be started or the folder cannot be written; how the guest fares is in [`End`].
+    pub fn run(&self, on_event: &mut dyn FnMut(&Event)) -> Result<End> {
+        let mut command = self.command();
+        fs::write(self.folder.join(COMMAND), format!("{command:?}\n"))
+            .with_context(|| format!("writing to {}", self.folder.display()))?;
+        let errors = fs::File::create(self.folder.join(QEMU_ERRORS))?;
+        // The event port is QEMU's standard input and output; at the end of its input QEMU would close the port.
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(errors)
+            .spawn()
+            .context("starting QEMU")?;
+        let events = read_events(child.stdout.take().context("QEMU has no standard output")?);
+        let end = self.watch(&events, on_event);
+        finish(&mut child, end, &self.folder.join(QEMU_ERRORS))
+    }
+
+    fn command(&self) -> Command {
+        let mut command = self.tree.in_buildroot("qemu-system-x86_64");
+        command.current_dir(&self.folder);
+        command
+            .args(["-M", "q35", "-no-reboot", "-nodefaults", "-display", "none"])
+            .args(self.accel.arguments());
+        command
+            .arg("-m")
+            .arg(self.memory_mib.to_string())
+            .arg("-smp")
+            .arg(self.cpus.to_string());
+        command
+            .arg("-kernel")
+            .arg(&self.kernel)
+            .arg("-initrd")
+            .arg(&self.initramfs);
+        command
+            .arg("-append")
+            .arg(format!("console=ttyS0 quiet panic=1 {}", self.cmdline));
+        command.arg("-serial").arg(format!("file:{CONSOLE}"));
+        command
+            .arg("-qmp")
+            .arg(format!("unix:{QMP},server=on,wait=off"));
+        command.args([
+            "-chardev",
+            "stdio,id=events,signal=off",
+            "-device",
+            "virtio-serial-pci",
+        ]);
+        command
+            .arg("-device")
+            .arg(format!("virtserialport,chardev=events,name={PORT_NAME}"));
+        for disk in &self.disks {
+            // The image is a scratch file of this run; the guest's own flushes are what is tested, not the host's.
+            command.arg("-drive").arg(format!(
+                "file={},if=virtio,format=raw,cache=unsafe",
+                disk.display()
+            ));
+        }
+        command.args(&self.devices);
+        command
+    }
+
+    /// Hears events until the guest ends (None) or a deadline passes (what was missed).
+    fn watch(&self, events: &Receiver<Event>, on_event: &mut dyn FnMut(&Event)) -> Option<String> {
+        let start = Instant::now();
+        let mut last = (start, "its start".to_owned());
+        let mut console = Tail::new(self.folder.join(CONSOLE));
+        let mut first_kernel_alive = true;
+        loop {
+            let heard = match events.recv_timeout(Duration::from_millis(50)) {
+                Ok(event) => Some(event),
+                Err(RecvTimeoutError::Timeout) if first_kernel_alive => {
+                    console.lines().iter().find_map(|l| event::crash_in(l))
+                }
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return None,
+            };
+            if let Some(event) = heard {
+                if matches!(
+                    event,
+                    Event::Crash { .. }
+                        | Event::Boot {
+                            stage: Stage::Capture,
+                            ..
+                        }
+                ) {
+                    first_kernel_alive = false;
+                }
+                last = (Instant::now(), format!("{event:?}"));
+                on_event(&event);
+            }
+            if last.0.elapsed() > self.silence {
+                return Some(format!(
+                    "nothing heard for {} s after {}",
+                    self.silence.as_secs(),
+                    last.1
+                ));
+            }
+            if start.elapsed() > self.deadline {
+                return Some(format!(
+                    "not done after {} s; last heard: {}",
+                    self.deadline.as_secs(),
+                    last.1
+                ));
+            }
+        }
+    }
+}
+
+fn read_events(stdout: impl Read + Send + 'static) -> Receiver<Event> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
+            // A guest's memory may be broken in any way: what is no event is not heard.
+            if let Ok(event) = serde_json::from_slice(&line) {
+                if sender.send(event).is_err() {
+                    return;
+                }
+            }
+        }
+    });
+    receiver
+}
+
+fn finish(child: &mut Child, missed: Option<String>, errors: &Path) -> Result<End> {
+    if let Some(missed) = missed {
+        child.kill().context("ending QEMU")?;
+        child.wait()?;
+        return Ok(End::Lost(missed));
+    }
+    let status = child.wait()?;
+    if status.success() {
+        return Ok(End::Off);
+    }
+    let words = fs::read_to_string(errors).unwrap_or_default();
+    Ok(End::Broken(format!(
+        "QEMU ended with {status}: {}",
+        words.trim()
+    )))
+}

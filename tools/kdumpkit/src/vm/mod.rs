@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! QEMU guests: start one, hear its events, end it at its deadline. Every run ends as off, lost or broken.
+
+mod accel;
+mod console;
+mod machine;
+
+pub use accel::Accel;
+pub use machine::{End, Machine, QMP};
