@@ -1,0 +1,466 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A bounded reader of BTF, for the kernel and for the host.
+//!
+//! BTF (`Documentation/bpf/btf.rst`, `include/uapi/linux/btf.h`) is a list of variable-length type records, numbered
+//! from 1, and a string table. Nothing here allocates, recurses without a limit or trusts a length: a hostile blob
+//! gives an [`Error`]. [`Btf::index`] is linear in the blob; every chain of types and every search has a limit.
+
+/// Why a blob is not BTF, or does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Error {
+    /// Shorter than its header says, or no header at all.
+    Truncated,
+    /// The magic number is not 0xeB9F in this machine's byte order.
+    Magic(u16),
+    /// A version other than 1.
+    Version(u8),
+    /// A section of the header lies outside the blob.
+    Section(&'static str),
+    /// Type record `.0` has a kind that neither this reader nor the blob's layout section knows.
+    Kind(u32, u8),
+    /// Type record `.0` reaches behind the type section.
+    Record(u32),
+    /// A reference to a type that is not there.
+    NoType(u32),
+    /// A name that does not end inside the string table.
+    Name(u32),
+    /// Types chained deeper than [`MAX_DEPTH`] or nested deeper than [`MAX_NESTING`].
+    Depth(u32),
+    /// More members than one search looks at.
+    TooManyMembers(u32),
+    /// A size that does not fit into 64 bits.
+    Overflow,
+    /// More types than the format allows (2^20).
+    TooMany,
+}
+
+/// Result of reading BTF.
+pub type Result<T> = core::result::Result<T, Error>;
+
+/// Longest chain of typedefs, qualifiers and array dimensions that is followed.
+pub const MAX_DEPTH: usize = 24;
+/// Deepest nesting of anonymous members that is searched; the kernel's deepest is 5, its stack is 16 KB.
+pub const MAX_NESTING: usize = 10;
+/// Members that one search looks at: twenty times the kernel's largest struct.
+const MAX_MEMBERS: u32 = 20_000;
+/// `BTF_MAX_TYPE`.
+const MAX_TYPES: u32 = 0x000f_ffff;
+/// Every `STRIDE`th record's place is remembered, so that the index of a kernel's 200,000 types is 12 KB.
+const STRIDE: u32 = 64;
+/// Entries of an [`Index`] that hold the largest legal blob.
+pub const INDEX_LEN: usize = (MAX_TYPES / STRIDE) as usize + 2;
+
+/// The kinds of types (`BTF_KIND_*`) that this reader looks into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Integer, float, function, variable: nothing to look into.
+    Leaf,
+    /// Pointer.
+    Pointer,
+    /// Array.
+    Array,
+    /// Struct.
+    Struct,
+    /// Union.
+    Union,
+    /// Enumeration of 32-bit values.
+    Enum,
+    /// Enumeration of 64-bit values.
+    Enum64,
+    /// Typedef.
+    Typedef,
+    /// `volatile`, `const`, `restrict` or a type tag.
+    Qualifier,
+}
+
+/// One type record.
+#[derive(Debug, Clone, Copy)]
+pub struct Type<'a> {
+    /// Its number.
+    pub id: u32,
+    /// Its kind.
+    pub kind: Kind,
+    name_off: u32,
+    kind_flag: bool,
+    /// Size in bytes, or the number of the type referred to.
+    size_or_type: u32,
+    /// What follows the fixed part.
+    rest: &'a [u8],
+}
+
+/// A member found in a struct or union.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Member {
+    /// Offset from the start of the outermost type, in bits.
+    pub offset_bits: u64,
+    /// Its type.
+    pub type_id: u32,
+}
+
+/// A BTF blob whose header was checked.
+#[derive(Debug, Clone, Copy)]
+pub struct Btf<'a> {
+    types: &'a [u8],
+    strings: &'a [u8],
+    layout: &'a [u8],
+}
+
+/// Where the records lie; made by [`Btf::index`] in memory of the caller's.
+#[derive(Debug, Clone, Copy)]
+pub struct Index<'a, 'i> {
+    btf: Btf<'a>,
+    marks: &'i [u32],
+    count: u32,
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_ne_bytes(
+        bytes.get(at..at.checked_add(2)?)?.try_into().ok()?,
+    ))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(
+        bytes.get(at..at.checked_add(4)?)?.try_into().ok()?,
+    ))
+}
+
+impl<'a> Btf<'a> {
+    /// Checks the header.
+    ///
+    /// # Errors
+    /// What is wrong with it; no type record has been read yet.
+    pub fn parse(blob: &'a [u8]) -> Result<Btf<'a>> {
+        let magic = u16_at(blob, 0).ok_or(Error::Truncated)?;
+        if magic != 0xeb9f {
+            return Err(Error::Magic(magic));
+        }
+        let version = *blob.get(2).ok_or(Error::Truncated)?;
+        if version != 1 {
+            return Err(Error::Version(version));
+        }
+        let header_len = u32_at(blob, 4).ok_or(Error::Truncated)? as usize;
+        if header_len < 24 {
+            return Err(Error::Truncated);
+        }
+        let body = blob.get(header_len..).ok_or(Error::Truncated)?;
+        let section = |at: usize, name| -> Result<&'a [u8]> {
+            let start = u32_at(blob, at).ok_or(Error::Truncated)? as usize;
+            let len = u32_at(blob, at + 4).ok_or(Error::Truncated)? as usize;
+            let end = start.checked_add(len).ok_or(Error::Section(name))?;
+            body.get(start..end).ok_or(Error::Section(name))
+        };
+        Ok(Btf {
+            types: section(8, "types")?,
+            strings: section(16, "strings")?,
+            // Since 7.1; older headers end before it.
+            layout: if header_len >= 32 {
+                section(24, "layout")?
+            } else {
+                &[]
+            },
+        })
+    }
+
+    /// The string at `offset`, without its end.
+    fn name(&self, offset: u32) -> Result<&'a [u8]> {
+        let rest = self
+            .strings
+            .get(offset as usize..)
+            .ok_or(Error::Name(offset))?;
+        let end = rest
+            .iter()
+            .position(|&b| b == 0)
+            .ok_or(Error::Name(offset))?;
+        Ok(&rest[..end])
+    }
+
+    /// True when the string at `offset` is `name`. Reads no further than `name` is long.
+    fn is_named(&self, offset: u32, name: &str) -> bool {
+        let start = offset as usize;
+        let end = start.saturating_add(name.len());
+        offset != 0
+            && self.strings.get(start..end) == Some(name.as_bytes())
+            && self.strings.get(end) == Some(&0)
+    }
+
+    /// Bytes that follow the fixed 12 of a record: (of the record, of each of its `vlen` elements).
+    fn tail_sizes(&self, kind: u8) -> Option<(usize, usize)> {
+        Some(match kind {
+            1 | 14 | 17 => (4, 0),
+            2 | 7..=12 | 16 | 18 => (0, 0),
+            3 => (12, 0),
+            4 | 5 | 15 | 19 => (0, 12),
+            6 | 13 => (0, 8),
+            _ => {
+                let at = usize::from(kind) * 4;
+                (
+                    usize::from(*self.layout.get(at)?),
+                    usize::from(*self.layout.get(at + 1)?),
+                )
+            }
+        })
+    }
+
+    /// Reads the record at `offset` of the type section; returns it and the next one's place.
+    fn record(&self, id: u32, offset: usize) -> Result<(Type<'a>, usize)> {
+        let word = |i: usize| u32_at(self.types, offset + 4 * i).ok_or(Error::Record(id));
+        let (name_off, info, size_or_type) = (word(0)?, word(1)?, word(2)?);
+        let number = ((info >> 24) & 0x7f) as u8;
+        let vlen = info & 0x00ff_ffff;
+        let (fixed, each) = self
+            .tail_sizes(number)
+            .filter(|_| number != 0)
+            .ok_or(Error::Kind(id, number))?;
+        let start = offset + 12;
+        let end = (vlen as usize)
+            .checked_mul(each)
+            .and_then(|bytes| bytes.checked_add(fixed))
+            .and_then(|bytes| bytes.checked_add(start))
+            .ok_or(Error::Record(id))?;
+        let rest = self.types.get(start..end).ok_or(Error::Record(id))?;
+        let kind = match number {
+            2 => Kind::Pointer,
+            3 => Kind::Array,
+            4 => Kind::Struct,
+            5 => Kind::Union,
+            6 => Kind::Enum,
+            8 => Kind::Typedef,
+            9..=11 | 18 => Kind::Qualifier,
+            19 => Kind::Enum64,
+            _ => Kind::Leaf,
+        };
+        Ok((
+            Type {
+                id,
+                kind,
+                name_off,
+                kind_flag: info >> 31 == 1,
+                size_or_type,
+                rest,
+            },
+            end,
+        ))
+    }
+
+    /// Walks all records once, notes every [`STRIDE`]th place in `marks` and shows each record to `visit`.
+    ///
+    /// # Errors
+    /// The first record that cannot be read; [`Error::TooMany`] when `marks` is shorter than [`INDEX_LEN`] and full.
+    pub fn index<'i>(
+        self,
+        marks: &'i mut [u32],
+        mut visit: impl FnMut(&Self, &Type<'a>),
+    ) -> Result<Index<'a, 'i>> {
+        let (mut id, mut offset) = (1, 0);
+        while offset < self.types.len() {
+            if id > MAX_TYPES {
+                return Err(Error::TooMany);
+            }
+            if (id - 1) % STRIDE == 0 {
+                *marks
+                    .get_mut(((id - 1) / STRIDE) as usize)
+                    .ok_or(Error::TooMany)? = offset as u32;
+            }
+            let (record, next) = self.record(id, offset)?;
+            visit(&self, &record);
+            (id, offset) = (id + 1, next);
+        }
+        Ok(Index {
+            btf: self,
+            marks,
+            count: id - 1,
+        })
+    }
+}
+
+impl Type<'_> {
+    /// True when the type's own name is `name`.
+    pub fn is_named(&self, btf: &Btf<'_>, name: &str) -> bool {
+        btf.is_named(self.name_off, name)
+    }
+
+    /// First byte of the name, 0 when it has none: a cheap filter before comparing.
+    pub fn first_byte(&self, btf: &Btf<'_>) -> u8 {
+        btf.strings
+            .get(self.name_off as usize)
+            .copied()
+            .unwrap_or(0)
+    }
+}
+
+impl<'a> Index<'a, '_> {
+    /// How many types there are, `void` not counted.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// The type with number `id`.
+    ///
+    /// # Errors
+    /// [`Error::NoType`] for 0 (`void`) and for numbers that are too high.
+    pub fn get(&self, id: u32) -> Result<Type<'a>> {
+        if id == 0 || id > self.count {
+            return Err(Error::NoType(id));
+        }
+        let mark = self
+            .marks
+            .get(((id - 1) / STRIDE) as usize)
+            .ok_or(Error::NoType(id))?;
+        let mut offset = *mark as usize;
+        let mut at = (id - 1) / STRIDE * STRIDE + 1;
+        loop {
+            let (record, next) = self.btf.record(at, offset)?;
+            if at == id {
+                return Ok(record);
+            }
+            (at, offset) = (at + 1, next);
+        }
+    }
+
+    /// The type's own name; empty for an anonymous one.
+    ///
+    /// # Errors
+    /// [`Error::Name`] when it lies outside the string table.
+    pub fn name(&self, ty: &Type<'a>) -> Result<&'a [u8]> {
+        self.btf.name(ty.name_off)
+    }
+
+    /// Follows typedefs and qualifiers to the type behind them.
+    ///
+    /// # Errors
+    /// [`Error::Depth`] for a loop, [`Error::NoType`] when it ends in `void`.
+    pub fn resolve(&self, id: u32) -> Result<Type<'a>> {
+        let mut ty = self.get(id)?;
+        for _ in 0..MAX_DEPTH {
+            match ty.kind {
+                Kind::Typedef | Kind::Qualifier => ty = self.get(ty.size_or_type)?,
+                _ => return Ok(ty),
+            }
+        }
+        Err(Error::Depth(id))
+    }
+
+    /// Size of the type in bytes, as `sizeof` has it.
+    ///
+    /// # Errors
+    /// As for [`Self::resolve`]; [`Error::Overflow`] for an absurd array.
+    pub fn size(&self, id: u32) -> Result<u64> {
+        let mut factor = 1u64;
+        let mut ty = self.resolve(id)?;
+        for _ in 0..MAX_DEPTH {
+            let size = match ty.kind {
+                Kind::Array => {
+                    let (element, len) = array(&ty)?;
+                    factor = factor.checked_mul(len.into()).ok_or(Error::Overflow)?;
+                    ty = self.resolve(element)?;
+                    continue;
+                }
+                Kind::Pointer => size_of::<usize>() as u64,
+                _ => ty.size_or_type.into(),
+            };
+            return factor.checked_mul(size).ok_or(Error::Overflow);
+        }
+        Err(Error::Depth(id))
+    }
+
+    /// Number of elements of an array type (of its first dimension); `None` when it is no array.
+    ///
+    /// # Errors
+    /// As for [`Self::resolve`].
+    pub fn array_len(&self, id: u32) -> Result<Option<u32>> {
+        let ty = self.resolve(id)?;
+        Ok(match ty.kind {
+            Kind::Array => Some(array(&ty)?.1),
+            _ => None,
+        })
+    }
+
+    /// Finds `name` in a struct or union, also inside its anonymous members. `None` when there is no such member.
+    ///
+    /// # Errors
+    /// As for [`Self::resolve`]; [`Error::Depth`] and [`Error::TooManyMembers`] for an absurd one.
+    pub fn member(&self, id: u32, name: &str) -> Result<Option<Member>> {
+        let mut budget = MAX_MEMBERS;
+        self.member_at(id, name, 0, MAX_NESTING, &mut budget)
+    }
+
+    /// One level of [`Self::member`]. The budget is shared by all levels: anonymous members that all refer to the same
+    /// next type would otherwise multiply.
+    fn member_at(
+        &self,
+        id: u32,
+        name: &str,
+        base: u64,
+        depth: usize,
+        budget: &mut u32,
+    ) -> Result<Option<Member>> {
+        let ty = self.resolve(id)?;
+        if !matches!(ty.kind, Kind::Struct | Kind::Union) {
+            return Ok(None);
+        }
+        let depth = depth.checked_sub(1).ok_or(Error::Depth(id))?;
+        for raw in ty.rest.chunks_exact(12) {
+            *budget = budget.checked_sub(1).ok_or(Error::TooManyMembers(id))?;
+            let (name_off, type_id, offset) = triple(raw);
+            // With kind_flag the upper eight bits are a bit field's width.
+            let bits = if ty.kind_flag {
+                offset & 0x00ff_ffff
+            } else {
+                offset
+            };
+            let offset_bits = base.checked_add(bits.into()).ok_or(Error::Overflow)?;
+            if self.btf.is_named(name_off, name) {
+                return Ok(Some(Member {
+                    offset_bits,
+                    type_id,
+                }));
+            }
+            if name_off == 0 {
+                if let Some(found) = self.member_at(type_id, name, offset_bits, depth, budget)? {
+                    return Ok(Some(found));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The value of enumerator `name` in enumeration `id`; `None` when it has none of that name.
+    ///
+    /// # Errors
+    /// As for [`Self::resolve`].
+    pub fn enumerator(&self, id: u32, name: &str) -> Result<Option<i64>> {
+        let ty = self.resolve(id)?;
+        Ok(match ty.kind {
+            Kind::Enum => ty.rest.chunks_exact(8).find_map(|raw| {
+                let (name_off, value) = (u32_at(raw, 0)?, u32_at(raw, 4)?);
+                // Without kind_flag the values are unsigned.
+                let value = if ty.kind_flag {
+                    i64::from(value as i32)
+                } else {
+                    i64::from(value)
+                };
+                self.btf.is_named(name_off, name).then_some(value)
+            }),
+            Kind::Enum64 => ty.rest.chunks_exact(12).find_map(|raw| {
+                let (name_off, low, high) = triple(raw);
+                let value = (u64::from(high) << 32 | u64::from(low)) as i64;
+                self.btf.is_named(name_off, name).then_some(value)
+            }),
+            _ => None,
+        })
+    }
+}
+
+/// Element type and number of elements of an array record.
+fn array(ty: &Type<'_>) -> Result<(u32, u32)> {
+    let element = u32_at(ty.rest, 0).ok_or(Error::Record(ty.id))?;
+    let len = u32_at(ty.rest, 8).ok_or(Error::Record(ty.id))?;
+    Ok((element, len))
+}
+
+/// The three words of a 12-byte element.
+fn triple(raw: &[u8]) -> (u32, u32, u32) {
+    let word = |i: usize| u32_at(raw, 4 * i).unwrap_or(0);
+    (word(0), word(1), word(2))
+}
