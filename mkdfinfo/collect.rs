@@ -3,7 +3,8 @@
 
 use super::btf::{self, Btf, Index};
 use super::kallsyms::{self, Found, Tables};
-use super::keys::{How, KEYS, Key, Kind, Scope};
+use super::keys::KEYS;
+use super::keys::{How, Key, Kind, Scope};
 use super::note;
 
 /// Who says so.
@@ -230,7 +231,10 @@ impl Types {
         if ty.kind == btf::Kind::Leaf || !self.starts[usize::from(ty.first_byte(btf))] {
             return;
         }
-        if let Some(i) = self.names[..self.len].iter().position(|name| ty.is_named(btf, name)) {
+        if let Some(i) = self.names[..self.len]
+            .iter()
+            .position(|name| ty.is_named(btf, name))
+        {
             if let Some(id) = self.ids[i].get_mut(self.counts[i]) {
                 *id = ty.id;
             }
@@ -240,7 +244,10 @@ impl Types {
 
     /// The types of this name; none when there are too many to tell.
     fn of(&self, name: &str) -> &[u32] {
-        match self.names[..self.len].iter().position(|other| *other == name) {
+        match self.names[..self.len]
+            .iter()
+            .position(|other| *other == name)
+        {
             Some(i) if self.counts[i] <= SAME_NAME => &self.ids[i][..self.counts[i]],
             _ => &[],
         }
@@ -252,13 +259,26 @@ impl Types {
 ///
 /// # Errors
 /// When the blob is no BTF; a single type that makes no sense only costs its keys.
-pub fn say_btf(values: &mut [Value], blob: &[u8], marks: &mut [u32], types: &mut Types) -> btf::Result<()> {
+pub fn say_btf(
+    values: &mut [Value],
+    blob: &[u8],
+    marks: &mut [u32],
+    types: &mut Types,
+) -> btf::Result<()> {
     let index = Btf::parse(blob)?.index(marks, |btf, ty| types.visit(btf, ty))?;
     for (key, value) in KEYS.iter().zip(values) {
-        let Some(name) = type_of(key.how) else { continue };
-        let mut answers = types.of(name).iter().filter_map(|&id| layout(&index, id, key.how));
+        let Some(name) = type_of(key.how) else {
+            continue;
+        };
+        let mut answers = types
+            .of(name)
+            .iter()
+            .filter_map(|&id| layout(&index, id, key.how));
         let first = answers.next();
-        value.say(Source::Btf, first.filter(|first| answers.all(|other| other == *first)));
+        value.say(
+            Source::Btf,
+            first.filter(|first| answers.all(|other| other == *first)),
+        );
     }
     Ok(())
 }

@@ -2,7 +2,8 @@
 //! Writes the text that `makedumpfile -i` and `kdumpkit filter -i` read.
 
 use super::collect::{KERNEL_MAP, Value};
-use super::keys::{KEYS, Key, Kind, Scope};
+use super::keys::KEYS;
+use super::keys::{Key, Kind, Scope};
 use core::fmt::{self, Write};
 
 /// What the text is for.

@@ -5,6 +5,8 @@
 #include <linux/irqflags.h>
 #include <linux/kprobes.h>
 #include <linux/preempt.h>
+#include <linux/sysfs.h>
+#include <linux/vmcore_info.h>
 
 #include "helpers.h"
 
@@ -27,4 +29,17 @@ bool __kprobes notrace kdump_helper_irqs_disabled(void)
 void kdump_helper_bug(void)
 {
 	BUG();
+}
+
+int kdump_helper_sysfs_create_file(struct kobject *kobj, const struct attribute *attr)
+{
+	return sysfs_create_file(kobj, attr);
+}
+
+const void *kdump_helper_vmcoreinfo_note(size_t *len)
+{
+	phys_addr_t note = paddr_vmcoreinfo_note();
+
+	*len = VMCOREINFO_NOTE_SIZE;
+	return note ? phys_to_virt(note) : NULL;
 }

@@ -5,6 +5,9 @@
 
 #include <linux/types.h>
 
+struct attribute;
+struct kobject;
+
 /* linux/crash_dump.h */
 bool kdump_helper_is_kdump_kernel(void);
 /* linux/preempt.h */
@@ -13,5 +16,9 @@ int kdump_helper_context(void);
 bool kdump_helper_irqs_disabled(void);
 /* linux/bug.h */
 void kdump_helper_bug(void) __noreturn;
+/* linux/sysfs.h */
+int kdump_helper_sysfs_create_file(struct kobject *kobj, const struct attribute *attr);
+/* linux/vmcore_info.h: address and length in bytes of the note's memory, NULL when there is none. */
+const void *kdump_helper_vmcoreinfo_note(size_t *len);
 
 #endif

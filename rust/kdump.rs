@@ -6,8 +6,11 @@
 //! One room per C header:
 //!
 //! - [`context`]: where am I running (task, softirq, hard interrupt, NMI)?
+//! - [`image`]: constant tables and variables of the kernel's image, by address; its VMCOREINFO note.
 //! - [`kprobe`]: run code when a kernel function is entered.
+//! - [`layout`]: sizes and offsets that the kernel's headers say.
 //! - [`param`]: module parameters, strings among them.
+//! - [`sysfs`]: directories of read-only files.
 //!
 //! `unsafe` lives here, so that the module folders (but lkdtm/faults, which breaks the machine on purpose) do without.
 
@@ -17,10 +20,16 @@
 
 #[path = "kdump/context.rs"]
 pub mod context;
+#[path = "kdump/image.rs"]
+pub mod image;
 #[path = "kdump/kprobe.rs"]
 pub mod kprobe;
+#[path = "kdump/layout.rs"]
+pub mod layout;
 #[path = "kdump/param.rs"]
 pub mod param;
+#[path = "kdump/sysfs.rs"]
+pub mod sysfs;
 
 #[allow(
     clippy::all,
@@ -51,4 +60,14 @@ const __LOG_PREFIX: &[u8] = b"kdump\0";
 pub fn is_kdump_kernel() -> bool {
     // SAFETY: reads a global that is constant after boot.
     unsafe { bindings::kdump_helper_is_kdump_kernel() }
+}
+
+/// Whether the current task may see kernel addresses: `CAP_SYSLOG`, in the initial user namespace.
+///
+/// Context: process.
+///
+/// C header: [`include/linux/capability.h`](srctree/include/linux/capability.h)
+pub fn has_cap_syslog() -> bool {
+    // SAFETY: asks about the current task.
+    unsafe { kernel::bindings::capable(kernel::bindings::CAP_SYSLOG as i32) }
 }
