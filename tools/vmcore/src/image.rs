@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What every dump format gives, whatever its layout on disk.
+
+use crate::addr::{Pfn, PhysAddr};
+use crate::error::Result;
+use std::ops::Range;
+
+/// The formats that are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// ELF core: /proc/vmcore, /proc/kcore, QEMU's dump-guest-memory, the `-E` output.
+    Elf,
+    /// kdump-compressed (also called diskdump), header version 1 to 6.
+    Kdump,
+}
+
+/// Something with physical memory and ELF notes.
+pub trait Image: Send + Sync {
+    /// Fills `buf` with physical memory from `addr` on; may cross pages.
+    ///
+    /// # Errors
+    /// [`crate::Error::Absent`] for the first page that the dump does not have, otherwise what reading the file gives.
+    fn read_phys(&self, addr: PhysAddr, buf: &mut [u8]) -> Result<()>;
+
+    /// The page frames that had RAM: ascending, disjoint, not empty.
+    ///
+    /// # Errors
+    /// Reading the file, or a map with more ranges than any machine has.
+    fn ram(&self) -> Result<Vec<Range<Pfn>>>;
+
+    /// The ELF notes as one PT_NOTE segment.
+    fn notes(&self) -> &[u8];
+
+    /// Where a VMCOREINFO text lies outside the notes (kdump-compressed has its own field).
+    fn vmcoreinfo_text(&self) -> Option<&[u8]>;
+
+    /// Whether the writer marked the dump as cut short.
+    fn is_incomplete(&self) -> bool;
+
+    /// The format.
+    fn format(&self) -> Format;
+
+    /// The dump level with which the pages were filtered, when the format says it.
+    fn dump_level(&self) -> Option<u32> {
+        None
+    }
+}

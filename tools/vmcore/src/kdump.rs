@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! kdump-compressed files: layout of the headers, and the reader.
+//!
+//! Blocks of one page. Block 0 is `disk_dump_header`, block 1 `kdump_sub_header`, then the notes, the bitmap of RAM,
+//! the bitmap of dumped pages, one descriptor a dumped page, the data. Source: makedumpfile's IMPLEMENTATION document
+//! and files that it wrote.
+
+use crate::addr::{PAGE_SIZE, Pfn, PhysAddr};
+use crate::bytes::{u32_at, u64_at};
+use crate::codec::{Codec, Decoder};
+use crate::error::{Absence, Error, Result};
+use crate::image::{Format, Image};
+use crate::notes::MAX_NOTES_BYTES;
+use crate::source::ReadAt;
+use std::ops::Range;
+use std::sync::Mutex;
+
+/// The first eight bytes of block 0.
+pub(crate) const SIGNATURE: &[u8; 8] = b"KDUMP   ";
+pub(crate) const HEADER_BYTES: usize = 464;
+pub(crate) const SUB_HEADER_BYTES: usize = 104;
+pub(crate) const DESC_BYTES: u64 = 24;
+/// `status` bit of a dump that was cut short.
+pub(crate) const STATUS_INCOMPLETE: u32 = 0x8;
+/// 52 physical address bits, the most that x86_64 has.
+const MAX_PFNS: u64 = 1 << 40;
+/// Page frames whose bits fill one block of a bitmap.
+const PFNS_PER_BLOCK: u64 = PAGE_SIZE * 8;
+const MAX_RANGES: usize = 1 << 20;
+const CACHED_PAGES: usize = 64;
+
+/// Fields of both headers, as far as a reader needs them.
+#[derive(Debug, Clone)]
+struct Header {
+    status: u32,
+    dump_level: u32,
+    split: Option<Range<u64>>,
+    max_mapnr: u64,
+    bitmap_at: u64,
+    bitmap_bytes: u64,
+    vmcoreinfo: (u64, u64),
+    notes: (u64, u64),
+}
+
+impl Header {
+    fn read(source: &impl ReadAt) -> Result<Header> {
+        let head = source.read_vec(0, HEADER_BYTES as u64, HEADER_BYTES as u64, "kdump header")?;
+        let bad = |detail: String| Error::format("kdump header", detail);
+        let version = u32_at(&head, 8);
+        if !(1..=6).contains(&version) {
+            return Err(bad(format!("version {version}, valid are 1 to 6")));
+        }
+        let block = u32_at(&head, 428);
+        if u64::from(block) != PAGE_SIZE {
+            return Err(bad(format!("block size {block}, valid is {PAGE_SIZE}")));
+        }
+        let sub_blocks = u32_at(&head, 432);
+        if sub_blocks == 0 || u64::from(sub_blocks) > MAX_NOTES_BYTES / PAGE_SIZE + 2 {
+            return Err(bad(format!("sub-header of {sub_blocks} blocks")));
+        }
+        let sub_bytes = SUB_HEADER_BYTES as u64;
+        let mut sub = source.read_vec(PAGE_SIZE, sub_bytes, sub_bytes, "kdump sub-header")?;
+        // Each version appended fields; what an older one does not have may hold anything.
+        let valid = [16, 16, 32, 48, 64, 80, 104][version as usize];
+        sub[valid..].fill(0);
+        let wide = version >= 6;
+        let max_mapnr = if wide {
+            u64_at(&sub, 96)
+        } else {
+            u32_at(&head, 440).into()
+        };
+        let bitmap_bytes = u64::from(u32_at(&head, 436)) * PAGE_SIZE;
+        if max_mapnr > MAX_PFNS || max_mapnr.div_ceil(PFNS_PER_BLOCK) * PAGE_SIZE * 2 > bitmap_bytes
+        {
+            return Err(bad(format!(
+                "bitmaps of {bitmap_bytes} bytes for {max_mapnr} page frames"
+            )));
+        }
+        let (start, end) = if wide { (80, 88) } else { (16, 24) };
+        let split = u32_at(&sub, 12) != 0;
+        Ok(Header {
+            status: u32_at(&head, 424),
+            dump_level: u32_at(&sub, 8),
+            split: split.then(|| u64_at(&sub, start)..u64_at(&sub, end)),
+            max_mapnr,
+            bitmap_at: (1 + u64::from(sub_blocks)) * PAGE_SIZE,
+            bitmap_bytes: bitmap_bytes / 2,
+            vmcoreinfo: (u64_at(&sub, 32), u64_at(&sub, 40)),
+            notes: (u64_at(&sub, 48), u64_at(&sub, 56)),
+        })
+    }
+}
+
+/// An opened kdump-compressed file.
+pub struct Kdump<S> {
+    source: S,
+    header: Header,
+    /// Dumped pages before each block of the second bitmap, and the total at the end.
+    ranks: Vec<u64>,
+    descs_at: u64,
+    notes: Vec<u8>,
+    vmcoreinfo: Vec<u8>,
+    cache: Mutex<Cache>,
+}
+
+/// Recently read pages: page tables and kernel structures are read again and again.
+struct Cache {
+    decoder: Decoder,
+    pages: Vec<(u64, Box<[u8]>)>,
+}
+
+/// Where a page lies in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageDesc {
+    /// Byte offset of the data; 0 for a page that an incomplete dump lost.
+    pub offset: u64,
+    /// Stored length in bytes.
+    pub bytes: u32,
+    /// Codec bits.
+    pub flags: u32,
+}
+
+impl PageDesc {
+    pub(crate) fn parse(raw: &[u8]) -> PageDesc {
+        PageDesc {
+            offset: u64_at(raw, 0),
+            bytes: u32_at(raw, 8),
+            flags: u32_at(raw, 12),
+        }
+    }
+}
+
+impl<S: ReadAt> Kdump<S> {
+    /// Reads the headers, the notes and the bitmap of dumped pages.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for impossible headers, [`Error::Truncated`] when the file ends before the last page.
+    pub fn new(source: S) -> Result<Kdump<S>> {
+        let header = Header::read(&source)?;
+        let bitmap2_at = header.bitmap_at + header.bitmap_bytes;
+        source.check(bitmap2_at, header.bitmap_bytes, "kdump bitmap")?;
+        let ranks = rank_blocks(&source, bitmap2_at, &header)?;
+        let text = |(at, bytes), limit, what| match bytes {
+            0 => Ok(Vec::new()),
+            bytes => source.read_vec(at, bytes, limit, what),
+        };
+        let notes = text(header.notes, MAX_NOTES_BYTES, "kdump notes")?;
+        let limit = vmcoreinfo::MAX_BYTES as u64;
+        let vmcoreinfo = text(header.vmcoreinfo, limit, "kdump VMCOREINFO")?;
+        let kdump = Kdump {
+            descs_at: bitmap2_at + header.bitmap_bytes,
+            source,
+            header,
+            ranks,
+            notes,
+            vmcoreinfo,
+            cache: Mutex::new(Cache {
+                decoder: Decoder::default(),
+                pages: Vec::with_capacity(CACHED_PAGES),
+            }),
+        };
+        kdump.check_end()?;
+        Ok(kdump)
+    }
+
+    /// How many pages are in the file.
+    pub fn page_count(&self) -> u64 {
+        self.ranks.last().copied().unwrap_or(0)
+    }
+
+    /// The codec bits of the header.
+    pub fn status(&self) -> u32 {
+        self.header.status
+    }
+
+    /// First page frame number that cannot exist.
+    pub fn max_pfn(&self) -> Pfn {
+        Pfn(self.header.max_mapnr)
+    }
+
+    /// The descriptor table must be whole, and the data of its last entries too: writers append in page order, so
+    /// that is enough to see a cut anywhere.
+    fn check_end(&self) -> Result<()> {
+        if self.is_incomplete() {
+            return Ok(());
+        }
+        let count = self.page_count();
+        let Some(bytes) = count.checked_mul(DESC_BYTES) else {
+            return Err(Error::format("kdump bitmap", format!("{count} pages")));
+        };
+        self.source
+            .check(self.descs_at, bytes, "kdump page descriptors")?;
+        for index in count.saturating_sub(4096)..count {
+            let desc = self.desc(index)?;
+            self.source
+                .check(desc.offset, desc.bytes.into(), "kdump page data")?;
+        }
+        Ok(())
+    }
+
+    fn desc(&self, index: u64) -> Result<PageDesc> {
+        let mut raw = [0; DESC_BYTES as usize];
+        let at = self
+            .descs_at
+            .saturating_add(index.saturating_mul(DESC_BYTES));
+        self.source.read_at(at, &mut raw, "kdump page descriptor")?;
+        Ok(PageDesc::parse(&raw))
+    }
+
+    /// Whether the page is in the given bitmap (0: RAM, 1: dumped), and for the second its index among the descriptors.
+    fn bit(&self, which: u64, pfn: Pfn) -> Result<Option<u64>> {
+        if pfn.0 >= self.header.max_mapnr {
+            return Ok(None);
+        }
+        let block = pfn.0 / PFNS_PER_BLOCK;
+        let mut bits = [0; PAGE_SIZE as usize];
+        let at = self.header.bitmap_at + which * self.header.bitmap_bytes + block * PAGE_SIZE;
+        let (byte, bit) = (pfn.0 % PFNS_PER_BLOCK / 8, pfn.0 % 8);
+        let upto = &mut bits[..=byte as usize];
+        self.source.read_at(at, upto, "kdump bitmap")?;
+        let last = upto[byte as usize];
+        if last >> bit & 1 == 0 {
+            return Ok(None);
+        }
+        let before = count_ones(&upto[..byte as usize]);
+        let before = before + u64::from((last & ((1 << bit) - 1)).count_ones());
+        Ok(Some(
+            self.ranks.get(block as usize).copied().unwrap_or(0) + before,
+        ))
+    }
+
+    /// The descriptor of a page.
+    ///
+    /// # Errors
+    /// [`Error::Absent`] with the reason.
+    pub fn page_desc(&self, pfn: Pfn) -> Result<PageDesc> {
+        let absent = |why| Err(Error::Absent(pfn.addr(), why));
+        let Some(mut index) = self.bit(1, pfn)? else {
+            let why = match self.bit(0, pfn)? {
+                Some(_) => Absence::Excluded,
+                None => Absence::NoRam,
+            };
+            return absent(why);
+        };
+        if let Some(split) = &self.header.split {
+            if !split.contains(&pfn.0) {
+                return absent(Absence::Lost);
+            }
+            let first = self.bit_rank(split.start)?;
+            index = index.saturating_sub(first);
+        }
+        match self.desc(index) {
+            Ok(desc) if desc.offset == 0 => absent(Absence::Lost),
+            Err(Error::Truncated { .. }) if self.is_incomplete() => absent(Absence::Lost),
+            other => other,
+        }
+    }
+
+    /// Dumped pages below `pfn`.
+    fn bit_rank(&self, pfn: u64) -> Result<u64> {
+        let block = pfn / PFNS_PER_BLOCK;
+        let (byte, bit) = ((pfn % PFNS_PER_BLOCK / 8) as usize, pfn % 8);
+        let mut bits = vec![0; byte + 1];
+        let at = self.header.bitmap_at + self.header.bitmap_bytes + block * PAGE_SIZE;
+        self.source.read_at(at, &mut bits, "kdump bitmap")?;
+        let last = u64::from((bits[byte] & ((1 << bit) - 1)).count_ones());
+        let before = self.ranks.get(block as usize).copied().unwrap_or(0);
+        Ok(before + count_ones(&bits[..byte]) + last)
+    }
+
+    fn load_page(&self, pfn: Pfn, decoder: &mut Decoder, page: &mut [u8]) -> Result<()> {
+        let desc = self.page_desc(pfn)?;
+        let Some(codec) = Codec::from_flags(desc.flags) else {
+            return Err(Error::format(
+                "kdump page descriptor",
+                format!(
+                    "codec bits {:#x} of {pfn}, valid are 0, 1, 2, 4 and 0x20",
+                    desc.flags
+                ),
+            ));
+        };
+        let data = self.source.read_vec(
+            desc.offset,
+            desc.bytes.into(),
+            2 * PAGE_SIZE,
+            "kdump page data",
+        );
+        match data {
+            Err(Error::Truncated { .. }) if self.is_incomplete() => {
+                Err(Error::Absent(pfn.addr(), Absence::Lost))
+            }
+            data => decoder.decode(codec, &data?, page),
+        }
+    }
+}
+
+fn count_ones(bytes: &[u8]) -> u64 {
+    let words = bytes.chunks_exact(8);
+    let rest = words.remainder().iter().map(|b| u64::from(b.count_ones()));
+    rest.sum::<u64>()
+        + words
+            .map(|w| u64::from(u64_at(w, 0).count_ones()))
+            .sum::<u64>()
+}
+
+fn rank_blocks(source: &impl ReadAt, bitmap_at: u64, header: &Header) -> Result<Vec<u64>> {
+    let blocks = header.max_mapnr.div_ceil(PFNS_PER_BLOCK);
+    let mut ranks = Vec::with_capacity(blocks as usize + 1);
+    let mut total = 0;
+    let mut buf = vec![0; 64 * PAGE_SIZE as usize];
+    for first in (0..blocks).step_by(64) {
+        let now = (blocks - first).min(64) * PAGE_SIZE;
+        let buf = &mut buf[..now as usize];
+        source.read_at(bitmap_at + first * PAGE_SIZE, buf, "kdump bitmap")?;
+        for block in buf.chunks_exact(PAGE_SIZE as usize) {
+            ranks.push(total);
+            total += count_ones(block);
+        }
+    }
+    ranks.push(total);
+    Ok(ranks)
+}
+
+/// Adds a page to the end of ascending ranges.
+fn push_pfn(ranges: &mut Vec<Range<Pfn>>, pfn: u64) -> Result<()> {
+    if let Some(last) = ranges.last_mut().filter(|last| last.end.0 == pfn) {
+        last.end.0 += 1;
+        return Ok(());
+    }
+    if ranges.len() == MAX_RANGES {
+        return Err(Error::format(
+            "kdump bitmap",
+            "more than 2^20 ranges of RAM",
+        ));
+    }
+    ranges.push(Pfn(pfn)..Pfn(pfn + 1));
+    Ok(())
+}
+
+impl<S: ReadAt> Image for Kdump<S> {
+    fn read_phys(&self, addr: PhysAddr, buf: &mut [u8]) -> Result<()> {
+        // A panic of another thread while it held the lock leaves at worst a page that is read again.
+        let mut cache = self.cache.lock().unwrap_or_else(|e| e.into_inner());
+        let (mut at, mut rest) = (addr.0, buf);
+        while !rest.is_empty() {
+            let (pfn, within) = (PhysAddr(at).pfn(), (at % PAGE_SIZE) as usize);
+            let bytes = rest.len().min(PAGE_SIZE as usize - within);
+            let (now, later) = rest.split_at_mut(bytes);
+            now.copy_from_slice(&cache.page(self, pfn)?[within..within + bytes]);
+            at = at.wrapping_add(bytes as u64);
+            rest = later;
+        }
+        Ok(())
+    }
+
+    fn ram(&self) -> Result<Vec<Range<Pfn>>> {
+        let mut ranges: Vec<Range<Pfn>> = Vec::new();
+        let mut bits = [0; PAGE_SIZE as usize];
+        for block in 0..self.header.max_mapnr.div_ceil(PFNS_PER_BLOCK) {
+            let at = self.header.bitmap_at + block * PAGE_SIZE;
+            self.source.read_at(at, &mut bits, "kdump bitmap")?;
+            for (i, byte) in bits.iter().enumerate().filter(|(_, byte)| **byte != 0) {
+                for bit in (0..8).filter(|bit| byte >> bit & 1 == 1) {
+                    push_pfn(&mut ranges, block * PFNS_PER_BLOCK + i as u64 * 8 + bit)?;
+                }
+            }
+        }
+        Ok(ranges)
+    }
+
+    fn notes(&self) -> &[u8] {
+        &self.notes
+    }
+
+    fn vmcoreinfo_text(&self) -> Option<&[u8]> {
+        Some(&self.vmcoreinfo)
+            .filter(|text| !text.is_empty())
+            .map(Vec::as_slice)
+    }
+
+    fn is_incomplete(&self) -> bool {
+        self.header.status & STATUS_INCOMPLETE != 0
+    }
+
+    fn format(&self) -> Format {
+        Format::Kdump
+    }
+
+    fn dump_level(&self) -> Option<u32> {
+        Some(self.header.dump_level)
+    }
+}
+
+impl Cache {
+    fn page<S: ReadAt>(&mut self, kdump: &Kdump<S>, pfn: Pfn) -> Result<&[u8]> {
+        let slot = pfn.0 as usize % CACHED_PAGES;
+        if self.pages.is_empty() {
+            let page = || (u64::MAX, vec![0; PAGE_SIZE as usize].into_boxed_slice());
+            self.pages.resize_with(CACHED_PAGES, page);
+        }
+        let (cached, page) = &mut self.pages[slot];
+        if *cached != pfn.0 {
+            *cached = u64::MAX;
+            kdump.load_page(pfn, &mut self.decoder, page)?;
+            *cached = pfn.0;
+        }
+        Ok(page)
+    }
+}
