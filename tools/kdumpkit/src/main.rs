@@ -2,7 +2,7 @@
 //! The kdumpkit binary. One subcommand is one module of the library; this file only lists them.
 
 use clap::{Parser, Subcommand};
-use kdumpkit::{init, test};
+use kdumpkit::{filter, init, test};
 use std::process::ExitCode;
 
 #[derive(Parser)]
@@ -14,6 +14,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Filter(filter::FilterArgs),
     Test(test::TestArgs),
 }
 
@@ -21,7 +22,11 @@ fn main() -> ExitCode {
     if std::process::id() == 1 {
         init::main();
     }
+    if let Some(status) = filter::as_makedumpfile() {
+        return status;
+    }
     let result = match Cli::parse().command {
+        Command::Filter(args) => filter::main(&args),
         Command::Test(args) => test::main(&args),
     };
     result.unwrap_or_else(|error| {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The page codecs of kdump-compressed files. The numbers are the format's own flag bits.
 
+use crate::addr::PAGE_SIZE;
 use crate::error::{Error, Result};
 
 /// How one page is stored.
@@ -116,5 +117,61 @@ impl Decoder {
             return Err(bad(format!("{bytes} bytes long, valid is {}", page.len())));
         }
         Ok(())
+    }
+}
+
+/// Compression contexts of one thread.
+pub struct Encoder {
+    codec: Codec,
+    zlib: libdeflater::Compressor,
+    snappy: snap::raw::Encoder,
+    zstd: Option<zstd::bulk::Compressor<'static>>,
+    scratch: Vec<u8>,
+}
+
+impl Encoder {
+    /// `level` is the codec's own; none takes the fastest that compresses well (1). Only zlib and zstd have levels.
+    pub fn new(codec: Codec, level: Option<i32>) -> Encoder {
+        let level = level.unwrap_or(1);
+        let zlib_level = libdeflater::CompressionLvl::new(level.clamp(1, 12)).unwrap_or_default();
+        let zstd = (codec == Codec::Zstd)
+            .then(|| zstd::bulk::Compressor::new(level).ok())
+            .flatten();
+        Encoder {
+            codec,
+            zlib: libdeflater::Compressor::new(zlib_level),
+            snappy: snap::raw::Encoder::new(),
+            zstd,
+            scratch: vec![0; 2 * PAGE_SIZE as usize],
+        }
+    }
+
+    /// Appends one page to `out`, compressed if that makes it smaller, and says how.
+    pub fn encode(&mut self, page: &[u8], out: &mut Vec<u8>) -> Codec {
+        match self.compress(page) {
+            Some(bytes) if bytes < page.len() => {
+                out.extend_from_slice(&self.scratch[..bytes]);
+                self.codec
+            }
+            _ => {
+                out.extend_from_slice(page);
+                Codec::Raw
+            }
+        }
+    }
+
+    fn compress(&mut self, page: &[u8]) -> Option<usize> {
+        let scratch = &mut self.scratch[..];
+        match self.codec {
+            Codec::Raw => None,
+            Codec::Zlib => self.zlib.zlib_compress(page, scratch).ok(),
+            Codec::Lzo => {
+                let data = lzo1x::compress(page, lzo1x::CompressLevel::default());
+                scratch.get_mut(..data.len())?.copy_from_slice(&data);
+                Some(data.len())
+            }
+            Codec::Snappy => self.snappy.compress(page, scratch).ok(),
+            Codec::Zstd => self.zstd.as_mut()?.compress_to_buffer(page, scratch).ok(),
+        }
     }
 }

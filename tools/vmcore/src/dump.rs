@@ -10,6 +10,7 @@ use crate::image::{Format, Image};
 use crate::kdump::{self, Kdump};
 use crate::memory::Memory;
 use crate::notes::Notes;
+use crate::pages::map::Bits;
 use crate::paging::{Mapping, Paging, page_of};
 use crate::prstatus::{self, PrStatus};
 use crate::source::{FileSource, ReadAt};
@@ -208,6 +209,22 @@ impl Dump {
     /// Reading the file.
     pub fn ram(&self) -> Result<Vec<Range<Pfn>>> {
         self.image.ram()
+    }
+
+    /// Which pages of a block had RAM, and which of them the dump has.
+    ///
+    /// # Errors
+    /// Reading the file.
+    pub fn block(&self, block: u64) -> Result<(Bits, Bits)> {
+        self.image.block(block)
+    }
+
+    /// Fills `buf` with whole pages, all of them in the dump.
+    ///
+    /// # Errors
+    /// As [`Dump::read_phys`].
+    pub fn read_pages(&self, pfn: Pfn, buf: &mut [u8]) -> Result<()> {
+        self.image.read_pages(pfn, buf)
     }
 
     /// The ELF notes as one PT_NOTE segment.

@@ -10,6 +10,7 @@ use crate::bytes::{u16_at, u32_at, u64_at};
 use crate::error::{Absence, Error, Result};
 use crate::image::{Format, Image};
 use crate::notes::MAX_NOTES_BYTES;
+use crate::pages::map::{self, BLOCK_PFNS, Bits, EMPTY};
 use crate::source::ReadAt;
 use std::ops::Range;
 
@@ -83,6 +84,24 @@ impl<S: ReadAt> Elf<S> {
             notes,
             incomplete,
         })
+    }
+}
+
+impl<S: ReadAt> Elf<S> {
+    /// Reads what there is, zeros for the rest: pages at the ends of RAM need not be whole.
+    fn read_partial(&self, start: u64, buf: &mut [u8]) -> Result<()> {
+        buf.fill(0);
+        let end = start.saturating_add(buf.len() as u64);
+        let first = self.extents.partition_point(|e| e.end <= start);
+        for extent in self.extents[first..].iter().take_while(|e| e.start < end) {
+            let (from, to) = (extent.start.max(start), extent.file_end.min(end));
+            if from < to {
+                let part = &mut buf[(from - start) as usize..(to - start) as usize];
+                let offset = extent.offset.saturating_add(from - extent.start);
+                self.source.read_at(offset, part, "ELF segment")?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -215,6 +234,33 @@ impl<S: ReadAt> Image for Elf<S> {
             }
         }
         Ok(ranges)
+    }
+
+    fn block(&self, block: u64) -> Result<(Bits, Bits)> {
+        let (mut ram, mut present) = (EMPTY, EMPTY);
+        let bytes = BLOCK_PFNS * PAGE_SIZE;
+        let start = block.saturating_mul(bytes);
+        let end = start.saturating_add(bytes);
+        let first = self.extents.partition_point(|e| e.end <= start);
+        for extent in self.extents[first..].iter().take_while(|e| e.start < end) {
+            let mark = |bits: &mut Bits, to: u64| {
+                let from = extent.start.max(start) - start;
+                let to = to.clamp(start, end) - start;
+                if from < to {
+                    map::set_range(bits, from / PAGE_SIZE..to.div_ceil(PAGE_SIZE));
+                }
+            };
+            mark(&mut ram, extent.end);
+            mark(&mut present, extent.file_end);
+        }
+        Ok((ram, present))
+    }
+
+    fn read_pages(&self, pfn: Pfn, buf: &mut [u8]) -> Result<()> {
+        match self.read_phys(pfn.addr(), buf) {
+            Err(Error::Absent(_, Absence::NoRam)) => self.read_partial(pfn.addr().0, buf),
+            other => other,
+        }
     }
 
     fn notes(&self) -> &[u8] {

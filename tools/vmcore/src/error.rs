@@ -77,6 +77,12 @@ pub enum Error {
         /// What would be accepted.
         valid: &'static str,
     },
+    /// The output has no room: the target is full, over quota, or the size limit is reached.
+    #[error("no space for the dump from byte {at:#x} on")]
+    NoSpace {
+        /// The first byte that could not be written.
+        at: u64,
+    },
     /// The VMCOREINFO note does not parse.
     #[error(transparent)]
     Vmcoreinfo(#[from] vmcoreinfo::ParseError),

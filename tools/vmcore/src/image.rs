@@ -3,6 +3,7 @@
 
 use crate::addr::{Pfn, PhysAddr};
 use crate::error::Result;
+use crate::pages::map::Bits;
 use std::ops::Range;
 
 /// The formats that are read.
@@ -27,6 +28,21 @@ pub trait Image: Send + Sync {
     /// # Errors
     /// Reading the file, or a map with more ranges than any machine has.
     fn ram(&self) -> Result<Vec<Range<Pfn>>>;
+
+    /// Which pages of a block of [`BLOCK_PFNS`](crate::pages::BLOCK_PFNS) page frames had RAM, and which of them the file has.
+    ///
+    /// # Errors
+    /// Reading the file.
+    fn block(&self, block: u64) -> Result<(Bits, Bits)>;
+
+    /// Fills `buf` with whole pages from `pfn` on, all of them in the file; bytes of a page that is only partly RAM
+    /// are zeros.
+    ///
+    /// # Errors
+    /// As [`Image::read_phys`].
+    fn read_pages(&self, pfn: Pfn, buf: &mut [u8]) -> Result<()> {
+        self.read_phys(pfn.addr(), buf)
+    }
 
     /// The ELF notes as one PT_NOTE segment.
     fn notes(&self) -> &[u8];

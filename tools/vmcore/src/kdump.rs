@@ -11,6 +11,7 @@ use crate::codec::{Codec, Decoder};
 use crate::error::{Absence, Error, Result};
 use crate::image::{Format, Image};
 use crate::notes::MAX_NOTES_BYTES;
+use crate::pages::map::{self, BLOCK_PFNS, Bits, EMPTY};
 use crate::source::ReadAt;
 use std::ops::Range;
 use std::sync::Mutex;
@@ -337,6 +338,30 @@ fn push_pfn(ranges: &mut Vec<Range<Pfn>>, pfn: u64) -> Result<()> {
     Ok(())
 }
 
+impl<S: ReadAt> Kdump<S> {
+    fn bitmap_block(&self, which: u64, block: u64) -> Result<Bits> {
+        let mut bits = EMPTY;
+        let first = block.saturating_mul(BLOCK_PFNS);
+        if first >= self.header.max_mapnr {
+            return Ok(bits);
+        }
+        let mut raw = [0; BLOCK_PFNS as usize / 8];
+        let at = self.header.bitmap_at + which * self.header.bitmap_bytes + first / 8;
+        self.source.read_at(at, &mut raw, "kdump bitmap")?;
+        for (word, raw) in bits.iter_mut().zip(raw.chunks_exact(8)) {
+            *word = u64_at(raw, 0);
+        }
+        // Bits beyond the last page frame are padding.
+        let valid = (self.header.max_mapnr - first).min(BLOCK_PFNS);
+        let mut mask = EMPTY;
+        map::set_range(&mut mask, 0..valid);
+        bits.iter_mut()
+            .zip(mask)
+            .for_each(|(word, mask)| *word &= mask);
+        Ok(bits)
+    }
+}
+
 impl<S: ReadAt> Image for Kdump<S> {
     fn read_phys(&self, addr: PhysAddr, buf: &mut [u8]) -> Result<()> {
         // A panic of another thread while it held the lock leaves at worst a page that is read again.
@@ -366,6 +391,24 @@ impl<S: ReadAt> Image for Kdump<S> {
             }
         }
         Ok(ranges)
+    }
+
+    fn block(&self, block: u64) -> Result<(Bits, Bits)> {
+        let (ram, mut present) = (self.bitmap_block(0, block)?, self.bitmap_block(1, block)?);
+        if let Some(split) = &self.header.split {
+            let first = block * BLOCK_PFNS;
+            let range = split.start.saturating_sub(first)..split.end.saturating_sub(first);
+            let mut mask = EMPTY;
+            map::set_range(
+                &mut mask,
+                range.start.min(BLOCK_PFNS)..range.end.min(BLOCK_PFNS),
+            );
+            present
+                .iter_mut()
+                .zip(mask)
+                .for_each(|(word, mask)| *word &= mask);
+        }
+        Ok((ram, present))
     }
 
     fn notes(&self) -> &[u8] {

@@ -6,7 +6,8 @@
 //! * [`source`]: bytes at offsets; [`notes`], [`codec`]: parts that several formats share;
 //! * [`image`]: what every format gives, [`elf`] and [`kdump`]: the formats;
 //! * [`dump`]: a dump as a whole, with [`paging`] to reach virtual addresses;
-//! * [`dmesg`], [`prstatus`], [`symbols`]: what the crashed kernel left in its memory.
+//! * [`dmesg`], [`prstatus`], [`symbols`]: what the crashed kernel left in its memory;
+//! * [`pages`]: what each page is used for, and which ones a dump level keeps; [`write`]: the files that come out.
 //!
 //! Every byte of a dump is hostile: lengths are checked against the file before memory is taken for them, every loop
 //! has a bound that the file does not choose, and what is wrong comes back as an [`Error`].
@@ -22,10 +23,12 @@ pub mod image;
 pub mod kdump;
 pub mod memory;
 pub mod notes;
+pub mod pages;
 pub mod paging;
 pub mod prstatus;
 pub mod source;
 pub mod symbols;
+pub mod write;
 
 pub use addr::{Pfn, PhysAddr, VirtAddr};
 pub use dump::Dump;

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! One pass over all `struct page`: which pages are RAM, which go into the dump, how many of each class.
+
+use crate::addr::{Pfn, VirtAddr};
+use crate::dump::Dump;
+use crate::error::{Error, Result};
+use crate::pages::class::{Class, Classifier};
+use crate::pages::layout::PageLayout;
+use crate::pages::level::Level;
+use crate::pages::map::{BLOCK_PFNS, Bits, EMPTY, PageMap, runs};
+use crate::pages::memmap::MemMap;
+
+/// Pages per class.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    counts: [u64; Class::ALL.len()],
+    /// Blocks with an order that cannot be; their pages count as kernel memory.
+    pub suspicious_blocks: u64,
+}
+
+impl Stats {
+    /// Pages of one class.
+    pub fn count(&self, class: Class) -> u64 {
+        self.counts[class as usize]
+    }
+
+    /// Pages of all classes: all of RAM.
+    pub fn total(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    fn add(&mut self, class: Class, pages: u64) {
+        self.counts[class as usize] += pages;
+    }
+}
+
+/// The result of a pass.
+#[derive(Debug, Clone, Default)]
+pub struct Scan {
+    /// Pages of RAM that the source has.
+    pub ram: PageMap,
+    /// Pages that go into the dump.
+    pub kept: PageMap,
+    /// Pages per class, kept or not.
+    pub stats: Stats,
+    /// One past the last page frame of RAM.
+    pub max_pfn: u64,
+}
+
+/// Classes of the pages of one block.
+type Classes = [Class; BLOCK_PFNS as usize];
+
+/// Goes through RAM once. Without a layout nothing is classified, all pages count as kernel memory.
+///
+/// # Errors
+/// The section array or a `struct page` is not in the dump, or the file cannot be read.
+pub fn scan(dump: &Dump, layout: Option<&PageLayout>, level: Level) -> Result<Scan> {
+    let mut out = Scan::default();
+    let mut classes = match layout {
+        Some(layout) => Some(BlockClasses::new(dump, layout)?),
+        None => None,
+    };
+    let mut next_block = 0;
+    for range in dump.ram()? {
+        out.max_pfn = out.max_pfn.max(range.end.0);
+        let blocks = range.start.0 / BLOCK_PFNS..range.end.0.div_ceil(BLOCK_PFNS);
+        for block in blocks.start.max(next_block)..blocks.end {
+            let (ram, present) = dump.block(block)?;
+            let kept = match &mut classes {
+                Some(classes) => select(classes.block(block, &ram)?, &ram, level, &mut out.stats),
+                None => {
+                    let pages: u32 = ram.iter().map(|w| w.count_ones()).sum();
+                    out.stats.add(Class::Kernel, pages.into());
+                    ram
+                }
+            };
+            let mut kept_present = kept;
+            for (kept, present) in kept_present.iter_mut().zip(present) {
+                *kept &= present;
+            }
+            out.ram.set_block(block, &ram);
+            out.kept.set_block(block, &kept_present);
+        }
+        next_block = next_block.max(blocks.end);
+    }
+    if let Some(classes) = classes {
+        out.stats.suspicious_blocks = classes.classifier.suspicious();
+    }
+    Ok(out)
+}
+
+fn select(classes: &Classes, ram: &Bits, level: Level, stats: &mut Stats) -> Bits {
+    let keep = Class::ALL.map(|class| level.keeps(class));
+    let mut kept = EMPTY;
+    for run in runs(ram) {
+        let mut i = run.start;
+        while i < run.end {
+            // Neighbours mostly share a class.
+            let class = classes[i as usize];
+            let rest = &classes[i as usize..run.end as usize];
+            let same = rest.iter().take_while(|&&c| c == class).count() as u64;
+            stats.add(class, same);
+            if keep[class as usize] {
+                crate::pages::map::set_range(&mut kept, i..i + same);
+            }
+            i += same;
+        }
+    }
+    kept
+}
+
+/// Reads and classifies block by block.
+pub struct BlockClasses<'a> {
+    dump: &'a Dump,
+    map: MemMap<'a, Dump>,
+    classifier: Classifier<'a>,
+    size: usize,
+    raw: Vec<u8>,
+    classes: Box<Classes>,
+}
+
+impl<'a> BlockClasses<'a> {
+    /// Prepares a pass.
+    ///
+    /// # Errors
+    /// As [`MemMap::new`].
+    pub fn new(dump: &'a Dump, layout: &'a PageLayout) -> Result<BlockClasses<'a>> {
+        Ok(BlockClasses {
+            dump,
+            map: MemMap::new(dump)?,
+            classifier: Classifier::new(layout),
+            size: layout.size,
+            raw: vec![0; BLOCK_PFNS as usize * layout.size],
+            classes: Box::new([Class::NoStruct; BLOCK_PFNS as usize]),
+        })
+    }
+
+    /// Classifies the pages of a block; blocks come in ascending order. Only those that `ram` has mean anything.
+    ///
+    /// # Errors
+    /// A `struct page` of RAM that should exist is not in the dump.
+    pub fn block(&mut self, block: u64, ram: &Bits) -> Result<&Classes> {
+        self.classes.fill(Class::NoStruct);
+        let step = self.map.pfns_per_section().min(BLOCK_PFNS);
+        for start in (0..BLOCK_PFNS).step_by(step as usize) {
+            let pfn = block * BLOCK_PFNS + start;
+            let Some(at) = self.map.struct_page(Pfn(pfn))? else {
+                continue;
+            };
+            let part = start as usize..(start + step) as usize;
+            let raw = &mut self.raw[part.start * self.size..part.end * self.size];
+            if let Err(error) = self.dump.read_virt(at, raw) {
+                read_around_holes(self.dump, at, raw, self.size, &part, ram, error)?;
+            }
+            self.classifier.classify(pfn, raw, &mut self.classes[part]);
+        }
+        Ok(&self.classes)
+    }
+}
+
+/// Structures of holes in memory may be unmapped; those of RAM may not.
+fn read_around_holes(
+    dump: &Dump,
+    at: VirtAddr,
+    raw: &mut [u8],
+    size: usize,
+    part: &std::ops::Range<usize>,
+    ram: &Bits,
+    error: Error,
+) -> Result<()> {
+    if !matches!(error, Error::NotMapped { .. }) {
+        return Err(error);
+    }
+    raw.fill(0);
+    for run in runs(ram) {
+        let start = (run.start as usize).max(part.start);
+        let end = (run.end as usize).min(part.end);
+        if start < end {
+            let bytes = (start - part.start) * size..(end - part.start) * size;
+            let at = VirtAddr(at.0.wrapping_add(bytes.start as u64));
+            dump.read_virt(at, &mut raw[bytes])?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Writing dumps.
+//!
+//! [`pipeline`] reads and compresses pages on all CPUs and gives them back in order; [`kdump`] lays them out as files,
+//! which [`output`] puts on disk or into a pipe.
+
+pub mod kdump;
+pub mod output;
+pub mod pipeline;
+
+pub use kdump::{KdumpOptions, write_kdump};
+pub use output::{FileOutput, Output};
+pub use pipeline::Progress;
+
+/// What was written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Pages in the dump, zero pages included.
+    pub pages: u64,
+    /// Pages full of zeros.
+    pub zero_pages: u64,
+    /// Pages that could not be read from the source (a dump with such pages is marked incomplete).
+    pub unreadable_pages: u64,
+    /// Length of the output in bytes.
+    pub bytes: u64,
+}
