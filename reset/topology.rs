@@ -159,23 +159,6 @@ pub struct Function {
 }
 
 impl Function {
-    /// An endpoint that can do nothing but be reset through the port above it.
-    pub const fn endpoint(address: Address, parent: Option<usize>, class: Class) -> Self {
-        Self {
-            address,
-            parent,
-            physical: None,
-            class,
-            bridge: None,
-            bound: false,
-            bus_master: true,
-            flr: false,
-            pm_reset: false,
-            no_bus_reset: false,
-            d3hot_delay_ms: 10,
-        }
-    }
-
     /// Whether both are functions of one device: what happens to one may be felt by the other.
     pub fn same_device(&self, other: &Self) -> bool {
         let (a, b) = (self.address, other.address);

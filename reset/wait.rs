@@ -156,7 +156,6 @@ impl Wait {
         let next = now + self.pause_ms;
         self.pause_ms = (self.pause_ms * 2).min(PAUSE_MAX_MS);
         // The last look is at the deadline itself, not up to a pause later.
-        let limit = self.since + self.limit_ms;
-        if now < limit { next.min(limit) } else { next }
+        next.min((self.since + self.limit_ms).max(now + 1))
     }
 }

@@ -4,8 +4,10 @@
 #include <linux/crash_dump.h>
 #include <linux/irqflags.h>
 #include <linux/kprobes.h>
+#include <linux/pci.h>
 #include <linux/preempt.h>
 #include <linux/sysfs.h>
+#include <linux/version.h>
 #include <linux/vmcore_info.h>
 
 #include "helpers.h"
@@ -42,4 +44,18 @@ const void *kdump_helper_vmcoreinfo_note(size_t *len)
 
 	*len = VMCOREINFO_NOTE_SIZE;
 	return note ? phys_to_virt(note) : NULL;
+}
+
+bool kdump_helper_pci_host_resets_ports(const struct pci_host_bridge *host)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 3, 0)
+	return host->reset_root_port;
+#else
+	return false;
+#endif
+}
+
+int kdump_helper_pci_domain_nr(struct pci_bus *bus)
+{
+	return pci_domain_nr(bus);
 }

@@ -7,9 +7,14 @@
 
 struct attribute;
 struct kobject;
+struct pci_bus;
+struct pci_host_bridge;
 
 /* linux/crash_dump.h */
 bool kdump_helper_is_kdump_kernel(void);
+/* linux/pci.h */
+bool kdump_helper_pci_host_resets_ports(const struct pci_host_bridge *host);
+int kdump_helper_pci_domain_nr(struct pci_bus *bus);
 /* linux/preempt.h */
 int kdump_helper_context(void);
 /* linux/irqflags.h */

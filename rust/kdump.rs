@@ -10,6 +10,7 @@
 //! - [`kprobe`]: run code when a kernel function is entered.
 //! - [`layout`]: sizes and offsets that the kernel's headers say.
 //! - [`param`]: module parameters, strings among them.
+//! - [`pci`], [`pci_reset`], [`pci_shield`]: all PCI functions, resetting them, and what must not notice.
 //! - [`sysfs`]: directories of read-only files.
 //!
 //! `unsafe` lives here, so that the module folders (but lkdtm/faults, which breaks the machine on purpose) do without.
@@ -28,6 +29,12 @@ pub mod kprobe;
 pub mod layout;
 #[path = "kdump/param.rs"]
 pub mod param;
+#[path = "kdump/pci.rs"]
+pub mod pci;
+#[path = "kdump/pci_reset.rs"]
+pub mod pci_reset;
+#[path = "kdump/pci_shield.rs"]
+pub mod pci_shield;
 #[path = "kdump/sysfs.rs"]
 pub mod sysfs;
 
@@ -51,6 +58,16 @@ mod bindings {
 
 /// The prefix that `pr_*!` needs in every crate; messages of this crate are the exception, the modules speak.
 const __LOG_PREFIX: &[u8] = b"kdump\0";
+
+/// Whether `reset_devices` is on the kernel's command line: drivers shall not trust the state of their devices.
+///
+/// Context: any.
+///
+/// C header: [`include/linux/init.h`](srctree/include/linux/init.h)
+pub fn reset_devices() -> bool {
+    // SAFETY: reads a global that is constant after boot.
+    unsafe { kernel::bindings::reset_devices != 0 }
+}
 
 /// Whether this kernel was booted to capture a dump of a crashed one.
 ///

@@ -13,9 +13,26 @@ pub const CXL_MEMORY: Class = Class(0x05_02_10);
 pub const ISA_BRIDGE: Class = Class(0x06_01_00);
 pub const PCI_BRIDGE: Class = Class(0x06_04_00);
 
+/// An endpoint that can do nothing but be reset through the port above it.
+pub const fn endpoint(address: Address, parent: Option<usize>, class: Class) -> Function {
+    Function {
+        address,
+        parent,
+        physical: None,
+        class,
+        bridge: None,
+        bound: false,
+        bus_master: true,
+        flr: false,
+        pm_reset: false,
+        no_bus_reset: false,
+        d3hot_delay_ms: 10,
+    }
+}
+
 /// A bridge at `address`, otherwise like a plain root port.
 pub fn port(address: Address, parent: Option<usize>) -> Function {
-    let mut function = Function::endpoint(address, parent, PCI_BRIDGE);
+    let mut function = endpoint(address, parent, PCI_BRIDGE);
     function.bridge = Some(Bridge::PORT);
     function
 }
@@ -84,7 +101,7 @@ fn function(
         9 => AUDIO,
         _ => NVME,
     };
-    let mut function = Function::endpoint(address, parent, class);
+    let mut function = endpoint(address, parent, class);
     if class == PCI_BRIDGE {
         function.bridge = Some(Bridge {
             link: match kind / 12 % 6 {

@@ -33,7 +33,7 @@ const fn keep(keep: Keep) -> Decision {
 
 #[test]
 fn plan_when_device_is_behind_a_root_port_resets_it_through_the_port() {
-    let functions = [root_port(1), Function::endpoint(at(1, 0, 0), Some(0), NVME)];
+    let functions = [root_port(1), endpoint(at(1, 0, 0), Some(0), NVME)];
     assert_eq!(default_plan(&functions), [keep(Keep::Bridge), hot(0)]);
 }
 
@@ -45,8 +45,8 @@ fn plan_when_devices_are_behind_a_switch_keeps_the_switch() {
         port(at(2, 0, 0), Some(1)),
         port(at(2, 1, 0), Some(1)),
         port(at(2, 2, 0), Some(1)),
-        Function::endpoint(at(3, 0, 0), Some(2), NVME),
-        Function::endpoint(at(4, 0, 0), Some(3), ETHERNET),
+        endpoint(at(3, 0, 0), Some(2), NVME),
+        endpoint(at(4, 0, 0), Some(3), ETHERNET),
     ];
     let bridge = keep(Keep::Bridge);
     let expected = [
@@ -66,8 +66,8 @@ fn plan_when_multifunction_device_has_a_bridge_resets_all_that_is_below() {
     let functions = [
         root_port(1),
         port(at(1, 0, 0), Some(0)),
-        Function::endpoint(at(1, 0, 1), Some(0), ETHERNET),
-        Function::endpoint(at(2, 0, 0), Some(1), NVME),
+        endpoint(at(1, 0, 1), Some(0), ETHERNET),
+        endpoint(at(2, 0, 0), Some(1), NVME),
     ];
     assert_eq!(
         default_plan(&functions),
@@ -79,9 +79,9 @@ fn plan_when_multifunction_device_has_a_bridge_resets_all_that_is_below() {
 fn plan_when_display_is_in_the_subtree_takes_weaker_methods_for_the_rest() {
     let mut functions = [
         root_port(1),
-        Function::endpoint(at(1, 0, 0), Some(0), VGA),
-        Function::endpoint(at(1, 0, 1), Some(0), AUDIO),
-        Function::endpoint(at(1, 1, 0), Some(0), ETHERNET),
+        endpoint(at(1, 0, 0), Some(0), VGA),
+        endpoint(at(1, 0, 1), Some(0), AUDIO),
+        endpoint(at(1, 1, 0), Some(0), ETHERNET),
     ];
     functions[2].flr = true;
     functions[3].flr = true;
@@ -102,8 +102,8 @@ fn plan_when_display_is_below_a_switch_still_resets_the_other_ports() {
         port(at(1, 0, 0), Some(0)),
         port(at(2, 0, 0), Some(1)),
         port(at(2, 1, 0), Some(1)),
-        Function::endpoint(at(3, 0, 0), Some(2), VGA),
-        Function::endpoint(at(4, 0, 0), Some(3), NVME),
+        endpoint(at(3, 0, 0), Some(2), VGA),
+        endpoint(at(4, 0, 0), Some(3), NVME),
     ];
     let decisions = default_plan(&functions);
     assert_eq!(decisions[4..], [keep(Keep::Display), hot(3)]);
@@ -112,7 +112,7 @@ fn plan_when_display_is_below_a_switch_still_resets_the_other_ports() {
 #[test]
 fn plan_when_device_is_on_the_root_bus_takes_the_strongest_of_its_own() {
     let mut functions =
-        [AHCI, NVME, ETHERNET, AHCI].map(|class| Function::endpoint(at(0, 3, 0), None, class));
+        [AHCI, NVME, ETHERNET, AHCI].map(|class| endpoint(at(0, 3, 0), None, class));
     for (i, function) in functions.iter_mut().enumerate() {
         function.address = at(0, i as u8, 0);
     }
@@ -133,8 +133,8 @@ fn plan_when_device_is_on_the_root_bus_takes_the_strongest_of_its_own() {
 fn plan_when_one_function_is_bound_spares_the_whole_port() {
     let mut functions = [
         root_port(1),
-        Function::endpoint(at(1, 0, 0), Some(0), ETHERNET),
-        Function::endpoint(at(1, 0, 1), Some(0), ETHERNET),
+        endpoint(at(1, 0, 0), Some(0), ETHERNET),
+        endpoint(at(1, 0, 1), Some(0), ETHERNET),
     ];
     functions[1].bound = true;
     functions[2].flr = true;
@@ -150,11 +150,11 @@ fn plan_when_one_function_is_bound_spares_the_whole_port() {
 fn plan_when_quirk_or_cxl_stands_against_hot_reset_says_which() {
     let mut functions = [
         root_port(1),
-        Function::endpoint(at(1, 0, 0), Some(0), NVME),
+        endpoint(at(1, 0, 0), Some(0), NVME),
         root_port(2),
-        Function::endpoint(at(2, 0, 0), Some(2), NVME),
+        endpoint(at(2, 0, 0), Some(2), NVME),
         root_port(3),
-        Function::endpoint(at(3, 0, 0), Some(4), CXL_MEMORY),
+        endpoint(at(3, 0, 0), Some(4), CXL_MEMORY),
     ];
     functions[1].no_bus_reset = true;
     functions[2].bridge.as_mut().unwrap().reset_masked = true;
@@ -171,14 +171,14 @@ fn plan_when_quirk_or_cxl_stands_against_hot_reset_says_which() {
 #[test]
 fn plan_when_virtual_functions_are_on_leaves_them_to_the_physical_function() {
     let virtual_function = |parent| {
-        let mut vf = Function::endpoint(at(1, 2, 0), parent, ETHERNET);
+        let mut vf = endpoint(at(1, 2, 0), parent, ETHERNET);
         vf.physical = Some(1);
         vf.flr = true;
         vf
     };
     let mut functions = [
         root_port(1),
-        Function::endpoint(at(1, 0, 0), Some(0), ETHERNET),
+        endpoint(at(1, 0, 0), Some(0), ETHERNET),
         virtual_function(Some(0)),
     ];
     functions[1].flr = true;
@@ -201,9 +201,9 @@ fn plan_when_virtual_functions_are_on_leaves_them_to_the_physical_function() {
 fn plan_when_skip_names_a_port_keeps_everything_behind_it() {
     let functions = [
         root_port(1),
-        Function::endpoint(at(1, 0, 0), Some(0), NVME),
+        endpoint(at(1, 0, 0), Some(0), NVME),
         root_port(2),
-        Function::endpoint(at(2, 0, 0), Some(2), NVME),
+        endpoint(at(2, 0, 0), Some(2), NVME),
     ];
     let selection = Selection {
         skip: AddressList::parse(b"00:01.0").unwrap(),
@@ -218,10 +218,10 @@ fn plan_when_skip_names_a_port_keeps_everything_behind_it() {
 fn plan_when_only_names_one_function_never_resets_its_neighbour() {
     let mut functions = [
         root_port(1),
-        Function::endpoint(at(1, 0, 0), Some(0), NVME),
-        Function::endpoint(at(1, 0, 1), Some(0), NVME),
+        endpoint(at(1, 0, 0), Some(0), NVME),
+        endpoint(at(1, 0, 1), Some(0), NVME),
         root_port(2),
-        Function::endpoint(at(2, 0, 0), Some(3), NVME),
+        endpoint(at(2, 0, 0), Some(3), NVME),
     ];
     functions[1].flr = true;
     let selection = Selection {
@@ -254,9 +254,9 @@ fn plan_when_topology_is_out_of_order_refuses_it() {
             &mut decisions,
         )
     };
-    let loose = Function::endpoint(at(1, 0, 0), Some(0), NVME);
+    let loose = endpoint(at(1, 0, 0), Some(0), NVME);
     assert_eq!(run(&[loose], 1), Err(PlanError::Order(0)));
-    let root = Function::endpoint(at(0, 0, 0), None, Class(0x06_00_00));
+    let root = endpoint(at(0, 0, 0), None, Class(0x06_00_00));
     assert_eq!(run(&[root, loose], 2), Err(PlanError::NotABridge(1)));
     assert_eq!(run(&[root], 2), Err(PlanError::Workspace));
 }

@@ -10,7 +10,7 @@ use modlogic::reset::topology::{Address, Function};
 fn line(decision: Decision, outcome: Option<Outcome>) -> String {
     let functions = [
         port(Address::new(0, 0, 2, 0), None),
-        Function::endpoint(Address::new(0, 1, 0, 0), Some(0), NVME),
+        endpoint(Address::new(0, 1, 0, 0), Some(0), NVME),
     ];
     let line = Line {
         functions: &functions,

@@ -12,7 +12,7 @@ use modlogic::reset::topology::{Address, Function, Link};
 fn ports(count: u8) -> Vec<Function> {
     let pair = |i: u8| {
         let parent = usize::from(i) * 2;
-        let disk = Function::endpoint(Address::new(0, i + 1, 0, 0), Some(parent), NVME);
+        let disk = endpoint(Address::new(0, i + 1, 0, 0), Some(parent), NVME);
         [port(Address::new(0, 0, i, 0), None), disk]
     };
     (0..count).flat_map(pair).collect()
@@ -61,8 +61,8 @@ fn nested() -> Vec<Function> {
     let mut functions = vec![
         port(Address::new(0, 0, 1, 0), None),
         port(Address::new(0, 1, 0, 0), Some(0)),
-        Function::endpoint(Address::new(0, 1, 0, 1), Some(0), ETHERNET),
-        Function::endpoint(Address::new(0, 2, 0, 0), Some(1), NVME),
+        endpoint(Address::new(0, 1, 0, 1), Some(0), ETHERNET),
+        endpoint(Address::new(0, 2, 0, 0), Some(1), NVME),
     ];
     functions[1].bridge.as_mut().unwrap().link = Link::Conventional;
     functions
