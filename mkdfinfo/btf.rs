@@ -50,6 +50,13 @@ const STRIDE: u32 = 64;
 /// Entries of an [`Index`] that hold the largest legal blob.
 pub const INDEX_LEN: usize = (MAX_TYPES / STRIDE) as usize + 2;
 
+/// Bytes that follow the fixed 12 of a record, by `BTF_KIND_*`: (of the record, of each of its `vlen` elements).
+#[rustfmt::skip]
+const TAIL_BYTES: [(u8, u8); 20] = [
+    (0, 0), (4, 0), (0, 0), (12, 0), (0, 12), (0, 12), (0, 8), (0, 0), (0, 0), (0, 0),
+    (0, 0), (0, 0), (0, 0), (0, 8), (4, 0), (0, 12), (0, 0), (4, 0), (0, 0), (0, 12),
+];
+
 /// The kinds of types (`BTF_KIND_*`) that this reader looks into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -184,41 +191,35 @@ impl<'a> Btf<'a> {
             && self.strings.get(end) == Some(&0)
     }
 
-    /// Bytes that follow the fixed 12 of a record: (of the record, of each of its `vlen` elements).
-    fn tail_sizes(&self, kind: u8) -> Option<(usize, usize)> {
-        Some(match kind {
-            1 | 14 | 17 => (4, 0),
-            2 | 7..=12 | 16 | 18 => (0, 0),
-            3 => (12, 0),
-            4 | 5 | 15 | 19 => (0, 12),
-            6 | 13 => (0, 8),
-            _ => {
-                let at = usize::from(kind) * 4;
-                (
-                    usize::from(*self.layout.get(at)?),
-                    usize::from(*self.layout.get(at + 1)?),
-                )
-            }
-        })
+    /// Length of the record with this second word, and its kind's number.
+    #[inline]
+    fn record_len(&self, id: u32, info: u32) -> Result<(usize, u8)> {
+        let number = ((info >> 24) & 0x7f) as u8;
+        let (constant, each) = match TAIL_BYTES.get(usize::from(number)) {
+            Some(&sizes) if number != 0 => sizes,
+            _ => self.unknown_tail(number).ok_or(Error::Kind(id, number))?,
+        };
+        // At most 2^24 elements of 255 bytes: no overflow in 64 bits.
+        Ok((
+            12 + usize::from(constant) + (info & 0x00ff_ffff) as usize * usize::from(each),
+            number,
+        ))
+    }
+
+    /// As [`TAIL_BYTES`], for a kind from the future: the blob itself says it.
+    #[cold]
+    fn unknown_tail(&self, number: u8) -> Option<(u8, u8)> {
+        let at = usize::from(number) * 4;
+        Some((*self.layout.get(at)?, *self.layout.get(at + 1)?)).filter(|_| number != 0)
     }
 
     /// Reads the record at `offset` of the type section; returns it and the next one's place.
+    #[inline]
     fn record(&self, id: u32, offset: usize) -> Result<(Type<'a>, usize)> {
-        let word = |i: usize| u32_at(self.types, offset + 4 * i).ok_or(Error::Record(id));
-        let (name_off, info, size_or_type) = (word(0)?, word(1)?, word(2)?);
-        let number = ((info >> 24) & 0x7f) as u8;
-        let vlen = info & 0x00ff_ffff;
-        let (fixed, each) = self
-            .tail_sizes(number)
-            .filter(|_| number != 0)
-            .ok_or(Error::Kind(id, number))?;
-        let start = offset + 12;
-        let end = (vlen as usize)
-            .checked_mul(each)
-            .and_then(|bytes| bytes.checked_add(fixed))
-            .and_then(|bytes| bytes.checked_add(start))
-            .ok_or(Error::Record(id))?;
-        let rest = self.types.get(start..end).ok_or(Error::Record(id))?;
+        let all = self.types.get(offset..).ok_or(Error::Record(id))?;
+        let [name_off, info, size_or_type] = words(all.first_chunk().ok_or(Error::Record(id))?);
+        let (len, number) = self.record_len(id, info)?;
+        let rest = all.get(12..len).ok_or(Error::Record(id))?;
         let kind = match number {
             2 => Kind::Pointer,
             3 => Kind::Array,
@@ -230,20 +231,19 @@ impl<'a> Btf<'a> {
             19 => Kind::Enum64,
             _ => Kind::Leaf,
         };
-        Ok((
-            Type {
-                id,
-                kind,
-                name_off,
-                kind_flag: info >> 31 == 1,
-                size_or_type,
-                rest,
-            },
-            end,
-        ))
+        let ty = Type {
+            id,
+            kind,
+            name_off,
+            kind_flag: info >> 31 == 1,
+            size_or_type,
+            rest,
+        };
+        Ok((ty, offset + len))
     }
 
-    /// Walks all records once, notes every [`STRIDE`]th place in `marks` and shows each record to `visit`.
+    /// Walks all records once, notes every [`STRIDE`]th place in `marks` and shows `visit` each struct, union, enum and
+    /// typedef.
     ///
     /// # Errors
     /// The first record that cannot be read; [`Error::TooMany`] when `marks` is shorter than [`INDEX_LEN`] and full.
@@ -252,25 +252,32 @@ impl<'a> Btf<'a> {
         marks: &'i mut [u32],
         mut visit: impl FnMut(&Self, &Type<'a>),
     ) -> Result<Index<'a, 'i>> {
+        /// Struct, union, enum, typedef, enum64.
+        const SHOWN: u32 = 1 << 4 | 1 << 5 | 1 << 6 | 1 << 8 | 1 << 19;
         let (mut id, mut offset) = (1, 0);
         while offset < self.types.len() {
-            if id > MAX_TYPES {
-                return Err(Error::TooMany);
-            }
             if (id - 1) % STRIDE == 0 {
-                *marks
+                let mark = marks
                     .get_mut(((id - 1) / STRIDE) as usize)
-                    .ok_or(Error::TooMany)? = offset as u32;
+                    .filter(|_| id <= MAX_TYPES);
+                *mark.ok_or(Error::TooMany)? = offset as u32;
             }
-            let (record, next) = self.record(id, offset)?;
-            visit(&self, &record);
-            (id, offset) = (id + 1, next);
+            // Most records are not shown, and are not looked at beyond their length.
+            let info = u32_at(self.types, offset + 4).ok_or(Error::Record(id))?;
+            let (len, number) = self.record_len(id, info)?;
+            if number < 32 && SHOWN >> number & 1 == 1 {
+                visit(&self, &self.record(id, offset)?.0);
+            }
+            (id, offset) = (id + 1, offset + len);
         }
-        Ok(Index {
-            btf: self,
-            marks,
-            count: id - 1,
-        })
+        match offset == self.types.len() {
+            true => Ok(Index {
+                btf: self,
+                marks,
+                count: id - 1,
+            }),
+            false => Err(Error::Record(id - 1)),
+        }
     }
 }
 
@@ -400,9 +407,8 @@ impl<'a> Index<'a, '_> {
             return Ok(None);
         }
         let depth = depth.checked_sub(1).ok_or(Error::Depth(id))?;
-        for raw in ty.rest.chunks_exact(12) {
+        for [name_off, type_id, offset] in triples(ty.rest) {
             *budget = budget.checked_sub(1).ok_or(Error::TooManyMembers(id))?;
-            let (name_off, type_id, offset) = triple(raw);
             // With kind_flag the upper eight bits are a bit field's width.
             let bits = if ty.kind_flag {
                 offset & 0x00ff_ffff
@@ -442,8 +448,7 @@ impl<'a> Index<'a, '_> {
                 };
                 self.btf.is_named(name_off, name).then_some(value)
             }),
-            Kind::Enum64 => ty.rest.chunks_exact(12).find_map(|raw| {
-                let (name_off, low, high) = triple(raw);
+            Kind::Enum64 => triples(ty.rest).find_map(|[name_off, low, high]| {
                 let value = (u64::from(high) << 32 | u64::from(low)) as i64;
                 self.btf.is_named(name_off, name).then_some(value)
             }),
@@ -459,8 +464,15 @@ fn array(ty: &Type<'_>) -> Result<(u32, u32)> {
     Ok((element, len))
 }
 
-/// The three words of a 12-byte element.
-fn triple(raw: &[u8]) -> (u32, u32, u32) {
-    let word = |i: usize| u32_at(raw, 4 * i).unwrap_or(0);
-    (word(0), word(1), word(2))
+/// The three words of a record's fixed part, or of a 12-byte element.
+#[inline]
+fn words(raw: &[u8; 12]) -> [u32; 3] {
+    let word = |i: usize| u32::from_ne_bytes([raw[i], raw[i + 1], raw[i + 2], raw[i + 3]]);
+    [word(0), word(4), word(8)]
+}
+
+/// The 12-byte elements of a record.
+fn triples(rest: &[u8]) -> impl Iterator<Item = [u32; 3]> + '_ {
+    rest.chunks_exact(12)
+        .filter_map(|raw| Some(words(raw.first_chunk()?)))
 }

@@ -228,7 +228,7 @@ impl Default for Types {
 impl Types {
     /// Looks at one record of the blob.
     fn visit(&mut self, btf: &Btf<'_>, ty: &btf::Type<'_>) {
-        if ty.kind == btf::Kind::Leaf || !self.starts[usize::from(ty.first_byte(btf))] {
+        if !self.starts[usize::from(ty.first_byte(btf))] {
             return;
         }
         if let Some(i) = self.names[..self.len]

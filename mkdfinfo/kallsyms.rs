@@ -68,6 +68,65 @@ impl Found {
     }
 }
 
+/// Different texts that the first token of a wanted name can leave behind its type letter; more only cost time.
+const ROWS: usize = 24;
+
+/// Which two first tokens a wanted name can start with.
+struct Starts {
+    /// By first token: 0 when no wanted name starts with it, else 1 + its row; `ROWS + 1` when it has none.
+    row: [u8; 256],
+    /// By row, one bit for each second token. (1 KB in all: this is on the kernel's stack.)
+    live: [[u64; 4]; ROWS],
+}
+
+impl Starts {
+    fn new(tables: &Tables<'_>, names: &[&str]) -> Result<Starts, Error> {
+        let mut starts = Starts {
+            row: [0; 256],
+            live: [[0; 4]; ROWS],
+        };
+        let (mut texts, mut rows) = ([&[][..]; ROWS], 0);
+        for first in 0..=255 {
+            let text = tables.token(first)?.get(1..).unwrap_or_default();
+            if !names.iter().any(|name| name.as_bytes().starts_with(text)) {
+                continue;
+            }
+            let row = match texts[..rows].iter().position(|other| *other == text) {
+                Some(row) => row,
+                None if rows == ROWS => ROWS,
+                None => {
+                    texts[rows] = text;
+                    rows += 1;
+                    rows - 1
+                }
+            };
+            starts.row[usize::from(first)] = row as u8 + 1;
+        }
+        for (text, live) in texts[..rows].iter().zip(&mut starts.live) {
+            for second in 0..=255 {
+                let token = tables.token(second)?;
+                let mut rests = names
+                    .iter()
+                    .filter_map(|name| name.as_bytes().strip_prefix(*text));
+                let bit = u64::from(rests.any(|rest| rest.starts_with(token)));
+                live[usize::from(second / 64)] |= bit << (second % 64);
+            }
+        }
+        Ok(starts)
+    }
+
+    #[inline]
+    fn may_match(&self, first: u8, second: u8) -> bool {
+        match self.row[usize::from(first)] {
+            0 => false,
+            row => self
+                .live
+                .get(usize::from(row) - 1)
+                .is_none_or(|live| live[usize::from(second / 64)] >> (second % 64) & 1 == 1),
+        }
+    }
+}
+
 impl<'a> Tables<'a> {
     /// Checks the fixed-size tables against the number of symbols.
     ///
@@ -136,21 +195,27 @@ impl<'a> Tables<'a> {
 
     /// Looks up all of `names`, which must be sorted, in one pass. `found[i]` answers for `names[i]`.
     ///
-    /// No name is expanded. Nearly all of 200,000 symbols drop out at their first token, by a table; the others are
-    /// compared token by token.
+    /// No name is expanded. Nearly all of 200,000 symbols drop out at their first two tokens, by a table; the others
+    /// are compared token by token.
     ///
     /// # Errors
     /// The first place where the tables contradict themselves.
     pub fn find(&self, names: &[&str], found: &mut [Found]) -> Result<(), Error> {
         self.check()?;
-        let dead = self.dead_starts(names)?;
+        let starts = Starts::new(self, names)?;
         let mut at = 0;
         for i in 0..self.num_syms {
+            // The usual case, kept short: a length below 128 and two tokens that no wanted name starts with.
+            if let Some(&[len, first, second]) =
+                self.names.get(at..).and_then(|rest| rest.first_chunk())
+            {
+                if (2..0x80).contains(&len) && !starts.may_match(first, second) {
+                    at += 1 + usize::from(len);
+                    continue;
+                }
+            }
             let (tokens, next) = self.tokens(i, at)?;
             at = next;
-            if tokens.first().is_none_or(|&token| dead[usize::from(token)]) {
-                continue;
-            }
             let Some(hit) = self.match_one(tokens, names)? else {
                 continue;
             };
@@ -160,16 +225,6 @@ impl<'a> Tables<'a> {
             }
         }
         Ok(())
-    }
-
-    /// For each token whether no symbol that starts with it (type letter included) can be one of `names`.
-    fn dead_starts(&self, names: &[&str]) -> Result<[bool; 256], Error> {
-        let mut dead = [false; 256];
-        for token in 0..=255 {
-            let start = self.token(token)?.get(1..).unwrap_or_default();
-            dead[usize::from(token)] = !names.iter().any(|name| name.as_bytes().starts_with(start));
-        }
-        Ok(dead)
     }
 
     /// Index of the one of `names` (sorted) that the tokens spell behind their type letter.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Writes the text that `makedumpfile -i` and `kdumpkit filter -i` read.
 
-use super::collect::{KERNEL_MAP, Value};
+use super::collect::KERNEL_MAP;
+use super::collect::Value;
 use super::keys::KEYS;
 use super::keys::{Key, Kind, Scope};
 use core::fmt::{self, Write};
