@@ -5,6 +5,7 @@ pub mod event;
 pub mod filter;
 pub mod init;
 pub mod initramfs;
+pub mod mkdfinfo;
 pub mod test;
 pub mod tree;
 pub mod vm;

@@ -2,7 +2,7 @@
 //! The kdumpkit binary. One subcommand is one module of the library; this file only lists them.
 
 use clap::{Parser, Subcommand};
-use kdumpkit::{filter, init, test};
+use kdumpkit::{filter, init, mkdfinfo, test};
 use std::process::ExitCode;
 
 #[derive(Parser)]
@@ -15,6 +15,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Filter(filter::FilterArgs),
+    Mkdfinfo(mkdfinfo::MkdfinfoArgs),
     Test(test::TestArgs),
 }
 
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
     }
     let result = match Cli::parse().command {
         Command::Filter(args) => filter::main(&args),
+        Command::Mkdfinfo(args) => mkdfinfo::main(&args),
         Command::Test(args) => test::main(&args),
     };
     result.unwrap_or_else(|error| {

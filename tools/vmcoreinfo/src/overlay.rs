@@ -2,6 +2,7 @@
 //! A `-i` file laid over a dump's note.
 
 use crate::{Key, Kind, Value, Vmcoreinfo};
+use modlogic::mkdfinfo::keys::{KEYS, Scope};
 
 /// Why a file does not belong to a dump.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -47,12 +48,7 @@ impl Vmcoreinfo {
         let mut merged = self.clone();
         for entry in file.entries() {
             let value = match (entry.key.kind, &entry.value) {
-                (Kind::Plain, _) if is_per_boot(&entry.key) && self.get(&entry.key).is_some() => {
-                    continue;
-                }
-                (Kind::Number, _) if is_per_boot(&entry.key) && self.get(&entry.key).is_some() => {
-                    continue;
-                }
+                _ if is_per_boot(&entry.key) && self.get(&entry.key).is_some() => continue,
                 (Kind::Symbol, &Value::Address(address)) if is_kernel_address(address) => {
                     Value::Address(self.at_run_time(&entry.key, address, offset)?)
                 }
@@ -105,15 +101,14 @@ impl Vmcoreinfo {
     }
 }
 
-/// Values that KASLR or the boot choose anew each time: the crashed boot's note knows them, an older file does not.
+/// Values that KASLR, the boot or the machine choose: the crashed boot's note knows them, an older file does not.
+/// (`SYMBOL(mem_section)` is among them: the note has the pointer's value, a file the variable's address.)
 fn is_per_boot(key: &Key) -> bool {
     match key.kind {
         Kind::Plain => matches!(key.name.as_str(), "KERNELOFFSET" | "CRASHTIME"),
-        Kind::Number => matches!(
-            key.name.as_str(),
-            "phys_base" | "VMALLOC_START" | "sme_mask" | "pgtable_l5_enabled"
-        ),
-        _ => false,
+        kind => KEYS.iter().any(|spec| {
+            spec.scope == Scope::Boot && (spec.kind, spec.name) == (kind, key.name.as_str())
+        }),
     }
 }
 

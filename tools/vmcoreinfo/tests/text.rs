@@ -8,7 +8,8 @@ use vmcoreinfo::{Error, Key, Kind, MAX_BYTES, OverlayError, Vmcoreinfo};
 const NOTE: &str = "OSRELEASE=7.3.4+deb13-amd64
 BUILD-ID=33bc8c1a9e2b6d41e7a0d2e0a2f41c7b5b8cf6a1
 PAGESIZE=4096
-SYMBOL(mem_section)=ffffffffb4d3f4a8
+SYMBOL(mem_section)=ff1fda273e0e7f40
+SYMBOL(prb)=ffffffffb4d3f4a8
 SIZE(page)=64
 OFFSET(page.flags)=0
 LENGTH(zone.free_area)=11
@@ -38,7 +39,7 @@ fn getters_return_every_form_of_a_real_note() {
     );
     assert_eq!(note.page_size(), Some(4096));
     assert_eq!(note.kernel_offset(), Some(0x3100_0000));
-    assert_eq!(note.symbol("mem_section"), Some(0xffff_ffff_b4d3_f4a8));
+    assert_eq!(note.symbol("prb"), Some(0xffff_ffff_b4d3_f4a8));
     assert_eq!(note.size("page"), Some(64));
     assert_eq!(note.offset("page.flags"), Some(0));
     assert_eq!(note.length("zone.free_area"), Some(11));
@@ -134,11 +135,16 @@ fn texts_and_lines_are_bounded() {
 #[test]
 fn overlay_lets_the_file_win_and_moves_its_symbols() {
     let file = parse(
-        "OSRELEASE=7.3.4+deb13-amd64\nSYMBOL(mem_section)=ffffffff83d3f4a8\nSYMBOL(init_task)=ffffffff83000000\n\
+        "OSRELEASE=7.3.4+deb13-amd64\nSYMBOL(prb)=ffffffff83d3f4a8\nSYMBOL(mem_section)=ffffffff83d3f4a8\nSYMBOL(init_task)=ffffffff83000000\n\
          SIZE(page)=56\nOFFSET(page.compound_head)=8\nKERNELOFFSET=1000000\n",
     );
     let merged = parse(NOTE).overlay(&file).expect("same kernel");
-    assert_eq!(merged.symbol("mem_section"), Some(0xffff_ffff_b4d3_f4a8));
+    assert_eq!(merged.symbol("prb"), Some(0xffff_ffff_b4d3_f4a8));
+    assert_eq!(
+        merged.symbol("mem_section"),
+        Some(0xff1f_da27_3e0e_7f40),
+        "the pointer's value, not the variable's address"
+    );
     assert_eq!(merged.symbol("init_task"), Some(0xffff_ffff_b400_0000));
     assert_eq!(merged.size("page"), Some(56));
     assert_eq!(merged.offset("page.compound_head"), Some(8));
@@ -174,7 +180,7 @@ fn overlay_refuses_another_kernel_and_names_both() {
 fn overlay_refuses_run_time_addresses() {
     // The note's own address, one that leaves the kernel image when moved, one that leaves the address space.
     for address in ["ffffffffb4d3f4a8", "ffffffffa0000000", "ffffffffffffffff"] {
-        let file = parse(&format!("SYMBOL(mem_section)={address}\n"));
+        let file = parse(&format!("SYMBOL(prb)={address}\n"));
         let result = parse(NOTE).overlay(&file);
         assert!(
             matches!(result, Err(OverlayError::NotLinkTime { .. })),
