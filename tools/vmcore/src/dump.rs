@@ -6,6 +6,7 @@ use crate::bytes::u64_at;
 use crate::dmesg;
 use crate::elf::Elf;
 use crate::error::{Error, Result};
+use crate::flattened::{self, Flattened};
 use crate::image::{Format, Image};
 use crate::kdump::{self, Kdump};
 use crate::memory::Memory;
@@ -14,6 +15,7 @@ use crate::pages::map::Bits;
 use crate::paging::{Mapping, Paging, page_of};
 use crate::prstatus::{self, PrStatus};
 use crate::source::{FileSource, ReadAt};
+use crate::split::SplitSet;
 use crate::symbols::Symbols;
 use std::fs::File;
 use std::ops::Range;
@@ -49,6 +51,23 @@ impl Dump {
         Dump::from_source(FileSource::new(file)?)
     }
 
+    /// Opens the files of a split dump as one.
+    ///
+    /// # Errors
+    /// As [`Dump::open`], and files that do not make a whole.
+    pub fn open_split(paths: &[impl AsRef<Path>]) -> Result<Dump> {
+        let mut files = Vec::new();
+        for path in paths {
+            let path = path.as_ref();
+            let file = File::open(path).map_err(|source| Error::Io {
+                what: format!("opening {}", path.display()),
+                source,
+            })?;
+            files.push(Kdump::new(FileSource::new(file)?)?);
+        }
+        Dump::from_image(Box::new(SplitSet::new(files)?))
+    }
+
     /// Opens a dump from any source of bytes.
     ///
     /// # Errors
@@ -60,6 +79,15 @@ impl Dump {
             Box::new(Elf::new(source)?)
         } else if start.starts_with(kdump::SIGNATURE) {
             Box::new(Kdump::new(source)?)
+        } else if start == flattened::SIGNATURE {
+            // One level only: a flattened file inside a flattened file is no dump.
+            let inner = Flattened::new(source)?;
+            let mut start = [0; 8];
+            inner.read_at(0, &mut start, "start of the dump in a flattened file")?;
+            match start == *kdump::SIGNATURE {
+                true => Box::new(Kdump::new(inner)?),
+                false => Box::new(Elf::new(inner)?),
+            }
         } else {
             return Err(Error::UnknownFormat { start });
         };

@@ -169,6 +169,11 @@ impl<S: ReadAt> Kdump<S> {
         self.ranks.last().copied().unwrap_or(0)
     }
 
+    /// The page frames of this file, if it is one of a split set.
+    pub fn split(&self) -> Option<Range<u64>> {
+        self.header.split.clone()
+    }
+
     /// The codec bits of the header.
     pub fn status(&self) -> u32 {
         self.header.status
@@ -185,7 +190,14 @@ impl<S: ReadAt> Kdump<S> {
         if self.is_incomplete() {
             return Ok(());
         }
-        let count = self.page_count();
+        let count = match &self.header.split {
+            None => self.page_count(),
+            Some(range) => {
+                let max = self.header.max_mapnr;
+                let before = self.bit_rank(range.start.min(max))?;
+                self.bit_rank(range.end.min(max))?.saturating_sub(before)
+            }
+        };
         let Some(bytes) = count.checked_mul(DESC_BYTES) else {
             return Err(Error::format("kdump bitmap", format!("{count} pages")));
         };
@@ -208,26 +220,15 @@ impl<S: ReadAt> Kdump<S> {
         Ok(PageDesc::parse(&raw))
     }
 
-    /// Whether the page is in the given bitmap (0: RAM, 1: dumped), and for the second its index among the descriptors.
-    fn bit(&self, which: u64, pfn: Pfn) -> Result<Option<u64>> {
+    /// Whether the page is in a bitmap (0: RAM, 1: dumped).
+    fn bit(&self, which: u64, pfn: Pfn) -> Result<bool> {
         if pfn.0 >= self.header.max_mapnr {
-            return Ok(None);
+            return Ok(false);
         }
-        let block = pfn.0 / PFNS_PER_BLOCK;
-        let mut bits = [0; PAGE_SIZE as usize];
-        let at = self.header.bitmap_at + which * self.header.bitmap_bytes + block * PAGE_SIZE;
-        let (byte, bit) = (pfn.0 % PFNS_PER_BLOCK / 8, pfn.0 % 8);
-        let upto = &mut bits[..=byte as usize];
-        self.source.read_at(at, upto, "kdump bitmap")?;
-        let last = upto[byte as usize];
-        if last >> bit & 1 == 0 {
-            return Ok(None);
-        }
-        let before = count_ones(&upto[..byte as usize]);
-        let before = before + u64::from((last & ((1 << bit) - 1)).count_ones());
-        Ok(Some(
-            self.ranks.get(block as usize).copied().unwrap_or(0) + before,
-        ))
+        let mut byte = [0];
+        let at = self.header.bitmap_at + which * self.header.bitmap_bytes + pfn.0 / 8;
+        self.source.read_at(at, &mut byte, "kdump bitmap")?;
+        Ok(byte[0] >> (pfn.0 % 8) & 1 == 1)
     }
 
     /// The descriptor of a page.
@@ -236,13 +237,15 @@ impl<S: ReadAt> Kdump<S> {
     /// [`Error::Absent`] with the reason.
     pub fn page_desc(&self, pfn: Pfn) -> Result<PageDesc> {
         let absent = |why| Err(Error::Absent(pfn.addr(), why));
-        let Some(mut index) = self.bit(1, pfn)? else {
-            let why = match self.bit(0, pfn)? {
-                Some(_) => Absence::Excluded,
-                None => Absence::NoRam,
-            };
-            return absent(why);
-        };
+        if !self.bit(1, pfn)? {
+            let ram = self.bit(0, pfn)?;
+            return absent(if ram {
+                Absence::Excluded
+            } else {
+                Absence::NoRam
+            });
+        }
+        let mut index = self.bit_rank(pfn.0)?;
         if let Some(split) = &self.header.split {
             if !split.contains(&pfn.0) {
                 return absent(Absence::Lost);
@@ -257,16 +260,22 @@ impl<S: ReadAt> Kdump<S> {
         }
     }
 
-    /// Dumped pages below `pfn`.
+    /// Dumped pages below `pfn`, in all files of a split set.
     fn bit_rank(&self, pfn: u64) -> Result<u64> {
-        let block = pfn / PFNS_PER_BLOCK;
-        let (byte, bit) = ((pfn % PFNS_PER_BLOCK / 8) as usize, pfn % 8);
-        let mut bits = vec![0; byte + 1];
-        let at = self.header.bitmap_at + self.header.bitmap_bytes + block * PAGE_SIZE;
+        let before = self.ranks.get((pfn / PFNS_PER_BLOCK) as usize);
+        let before = before.copied().unwrap_or_else(|| self.page_count());
+        let bytes = (pfn % PFNS_PER_BLOCK).div_ceil(8) as usize;
+        if bytes == 0 {
+            return Ok(before);
+        }
+        let mut bits = vec![0; bytes];
+        let block_at = pfn / PFNS_PER_BLOCK * PAGE_SIZE;
+        let at = self.header.bitmap_at + self.header.bitmap_bytes + block_at;
         self.source.read_at(at, &mut bits, "kdump bitmap")?;
-        let last = u64::from((bits[byte] & ((1 << bit) - 1)).count_ones());
-        let before = self.ranks.get(block as usize).copied().unwrap_or(0);
-        Ok(before + count_ones(&bits[..byte]) + last)
+        if pfn % 8 != 0 {
+            bits[bytes - 1] &= (1 << (pfn % 8)) - 1;
+        }
+        Ok(before + count_ones(&bits))
     }
 
     fn load_page(&self, pfn: Pfn, decoder: &mut Decoder, page: &mut [u8]) -> Result<()> {

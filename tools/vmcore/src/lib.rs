@@ -4,7 +4,7 @@
 //! The rooms, from the bytes of a file to answers about a crash:
 //!
 //! * [`source`]: bytes at offsets; [`notes`], [`codec`]: parts that several formats share;
-//! * [`image`]: what every format gives, [`elf`] and [`kdump`]: the formats;
+//! * [`image`]: what every format gives; [`elf`], [`kdump`], [`split`]: the formats; [`flattened`]: a file within a file;
 //! * [`dump`]: a dump as a whole, with [`paging`] to reach virtual addresses;
 //! * [`dmesg`], [`prstatus`], [`symbols`]: what the crashed kernel left in its memory;
 //! * [`pages`]: what each page is used for, and which ones a dump level keeps; [`write`]: the files that come out.
@@ -19,6 +19,7 @@ pub mod dmesg;
 pub mod dump;
 pub mod elf;
 pub mod error;
+pub mod flattened;
 pub mod image;
 pub mod kdump;
 pub mod memory;
@@ -27,6 +28,7 @@ pub mod pages;
 pub mod paging;
 pub mod prstatus;
 pub mod source;
+pub mod split;
 pub mod symbols;
 pub mod write;
 

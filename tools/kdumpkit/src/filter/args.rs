@@ -60,6 +60,25 @@ pub struct FilterArgs {
     #[arg(long, value_name = "N")]
     pub num_threads: Option<usize>,
 
+    /// Write an ELF core instead of kdump-compressed pages
+    #[arg(short = 'E', conflicts_with_all = ["zlib", "lzo", "snappy", "zstd", "split", "reassemble"])]
+    pub elf: bool,
+    /// Write a flattened stream to stdout, for a pipe; only VMCORE is given
+    #[arg(short = 'F', conflicts_with_all = ["split", "reassemble"])]
+    pub flattened: bool,
+    /// With -F: compress the stream as a whole, which is far smaller than page by page; -R turns it back
+    #[arg(long, value_name = "CODEC", value_parser = ["zstd"], requires = "flattened")]
+    pub stream: Option<String>,
+    /// Turn the flattened stream on stdin into DUMPFILE
+    #[arg(short = 'R', conflicts_with_all = ["elf", "flattened", "level", "compression", "split", "reassemble"])]
+    pub rearrange: bool,
+    /// Write several DUMPFILEs, with the same number of pages each
+    #[arg(long)]
+    pub split: bool,
+    /// Make one DUMPFILE out of those of --split: DUMPFILE1 DUMPFILE2... DUMPFILE
+    #[arg(long, conflicts_with_all = ["level", "split"])]
+    pub reassemble: bool,
+
     /// Write only the kernel log of VMCORE, as text
     #[arg(long, conflicts_with_all = ["level", "compression"])]
     pub dump_dmesg: bool,
@@ -108,6 +127,8 @@ const EXAMPLES: &str = "\
 Examples:
   kdumpkit filter -d 31 /proc/vmcore /var/crash/dump         zstd, all CPUs, verified
   kdumpkit filter -c -d 31 -i mkdfinfo /proc/vmcore dump     zlib, layout from the initramfs
+  kdumpkit filter -F -d 31 --stream zstd /proc/vmcore | ssh host 'cat > stream'
+  kdumpkit filter -R dump < stream                           what the other end does, now or later
   kdumpkit filter --dump-dmesg dump log                      the kernel log as text
   kdumpkit filter --explain 0x1a2b dump                      why a page was kept or left out";
 

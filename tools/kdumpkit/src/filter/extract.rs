@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Commands that read a dump and write no other.
+//! Commands that only read a dump, or only change its form.
 
-use super::run::open;
+use super::run::{create, open};
 use anyhow::{Context, Result, bail};
-use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use vmcore::pages::class::PageWords;
 use vmcore::pages::scan::BlockClasses;
 use vmcore::pages::{BLOCK_PFNS, Class, Level, MemMap, PageLayout};
-use vmcore::{Dump, Pfn};
+use vmcore::{Dump, Pfn, flattened};
+
+/// The first bytes of a zstd frame (RFC 8878, 3.1.1).
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// `--dump-dmesg`: the kernel log as text.
 ///
@@ -19,21 +22,34 @@ pub fn dump_dmesg(dump: &Path, log: &Path, overwrite: bool) -> Result<()> {
     let text = Dump::open(dump)
         .and_then(|dump| dump.dmesg())
         .with_context(|| format!("reading the kernel log of {}", dump.display()))?;
-    let mut options = OpenOptions::new();
-    options
-        .write(true)
-        .create(true)
-        .create_new(!overwrite)
-        .truncate(overwrite);
-    let mut file = match options.open(log) {
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            bail!("{} exists: -f replaces it", log.display())
-        }
-        file => file.with_context(|| format!("creating {}", log.display()))?,
-    };
+    let mut file = create(log, overwrite)?;
     file.write_all(text.as_bytes())
         .and_then(|()| file.sync_all())
         .with_context(|| format!("writing {}", log.display()))
+}
+
+/// `-R`: the dump out of the flattened stream on stdin, which may be compressed as a whole.
+///
+/// # Errors
+/// A stream that is cut or none. The pieces that came stay, but without the header, which is the last of them.
+pub fn rearrange(output: &Path, overwrite: bool) -> Result<()> {
+    let file = create(output, overwrite)?;
+    let mut stdin = BufReader::with_capacity(1 << 20, std::io::stdin().lock());
+    let start = stdin.fill_buf().context("reading stdin")?;
+    let write = |offset, bytes: &[u8]| {
+        let result = file.write_all_at(bytes, offset);
+        result.map_err(|source| vmcore::Error::Io {
+            what: format!("writing {}", output.display()),
+            source,
+        })
+    };
+    let result = match start.starts_with(&ZSTD_MAGIC) {
+        true => flattened::rearrange(zstd::stream::read::Decoder::with_buffer(stdin)?, write),
+        false => flattened::rearrange(stdin, write),
+    };
+    result.context("rearranging the flattened stream on stdin")?;
+    file.sync_all()
+        .with_context(|| format!("writing {}", output.display()))
 }
 
 /// `--explain`: what a page is and why.

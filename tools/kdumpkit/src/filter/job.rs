@@ -13,6 +13,13 @@ pub enum Task {
     Version,
     /// Write a dump.
     Filter(Job),
+    /// `-R`.
+    Rearrange {
+        /// The target.
+        output: PathBuf,
+        /// `-f`.
+        overwrite: bool,
+    },
     /// `--dump-dmesg`.
     DumpDmesg {
         /// The dump.
@@ -33,13 +40,29 @@ pub enum Task {
     },
 }
 
+/// Where a dump goes.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// One file or device.
+    File(PathBuf),
+    /// A flattened stream.
+    Stdout {
+        /// Compressed as a whole.
+        zstd: bool,
+    },
+    /// A split set.
+    Split(Vec<PathBuf>),
+}
+
 /// A dump to write.
 #[derive(Debug, Clone)]
 pub struct Job {
-    /// The source.
-    pub dump: PathBuf,
+    /// The source: one file, or those of a split set.
+    pub dump: Vec<PathBuf>,
     /// The target.
-    pub output: PathBuf,
+    pub target: Target,
+    /// ELF instead of kdump-compressed.
+    pub elf: bool,
     /// `-i`.
     pub info: Option<PathBuf>,
     /// Levels to try; never empty.
@@ -93,27 +116,50 @@ impl Task {
             let (dump, info) = (dump.clone(), args.info.clone());
             return Ok(Task::Explain { dump, info, pfn });
         }
-        let [dump, output] = files else {
-            bail!(
-                "two files are needed, VMCORE and DUMPFILE; {} were given",
-                files.len()
-            );
-        };
+        if args.rearrange {
+            let [output] = files else {
+                bail!(
+                    "-R takes one file, DUMPFILE, and reads the stream from stdin; {} were given",
+                    files.len()
+                );
+            };
+            let (output, overwrite) = (output.clone(), args.overwrite);
+            return Ok(Task::Rearrange { output, overwrite });
+        }
         if args.dump_dmesg {
-            let (dump, log, overwrite) = (dump.clone(), output.clone(), args.overwrite);
+            let [dump, log] = files else {
+                bail!(
+                    "--dump-dmesg takes two files, VMCORE and LOGFILE; {} were given",
+                    files.len()
+                );
+            };
+            let (dump, log, overwrite) = (dump.clone(), log.clone(), args.overwrite);
             return Ok(Task::DumpDmesg {
                 dump,
                 log,
                 overwrite,
             });
         }
+        Ok(Task::Filter(Job::new(args)?))
+    }
+}
+
+impl Job {
+    fn new(args: &FilterArgs) -> Result<Job> {
+        let (dump, target) = files(args)?;
         let codec = codec(args);
-        Ok(Task::Filter(Job {
-            dump: dump.clone(),
-            output: output.clone(),
+        Ok(Job {
+            dump,
+            target,
+            elf: args.elf,
             info: args.info.clone(),
             levels: match args.level.as_slice() {
                 [] => vec![Level::NONE],
+                [_, ..] if args.flattened && args.level.len() > 1 => {
+                    bail!(
+                        "-F with a list of dump levels: a stream cannot begin again, give one level"
+                    )
+                }
                 levels => levels.to_vec(),
             },
             codec,
@@ -127,7 +173,38 @@ impl Task {
             stats: args.stats || args.message_level & 16 != 0,
             json: args.json,
             progress: args.message_level & 1 != 0,
-        }))
+        })
+    }
+}
+
+/// Sources and target, by the options that change what the file arguments mean.
+fn files(args: &FilterArgs) -> Result<(Vec<PathBuf>, Target)> {
+    let files = args.files.as_slice();
+    let count = files.len();
+    match files {
+        [dump] if args.flattened => {
+            let zstd = args.stream.is_some();
+            Ok((vec![dump.clone()], Target::Stdout { zstd }))
+        }
+        _ if args.flattened => {
+            bail!("-F takes one file, VMCORE, and writes to stdout; {count} were given")
+        }
+        [dump, parts @ ..] if args.split && parts.len() >= 2 => {
+            Ok((vec![dump.clone()], Target::Split(parts.to_vec())))
+        }
+        _ if args.split => {
+            bail!("--split takes VMCORE and two or more DUMPFILEs; {count} files were given")
+        }
+        [parts @ .., output] if args.reassemble && parts.len() >= 2 => {
+            Ok((parts.to_vec(), Target::File(output.clone())))
+        }
+        _ if args.reassemble => {
+            bail!(
+                "--reassemble takes two or more DUMPFILEs and the new one; {count} files were given"
+            )
+        }
+        [dump, output] => Ok((vec![dump.clone()], Target::File(output.clone()))),
+        _ => bail!("two files are needed, VMCORE and DUMPFILE; {count} were given"),
     }
 }
 
@@ -136,7 +213,9 @@ fn codec(args: &FilterArgs) -> Codec {
         () if args.zlib => Codec::Zlib,
         () if args.lzo => Codec::Lzo,
         () if args.snappy => Codec::Snappy,
-        () if args.uncompressed => Codec::Raw,
+        () if args.uncompressed || args.elf => Codec::Raw,
+        // Pages that are compressed already would spoil the stream.
+        () if args.stream.is_some() && !args.zstd => Codec::Raw,
         () => Codec::Zstd,
     }
 }

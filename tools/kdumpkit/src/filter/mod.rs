@@ -58,6 +58,7 @@ pub fn main(args: &FilterArgs) -> anyhow::Result<ExitCode> {
             Ok(())
         }
         Task::Filter(job) => run::filter(&job),
+        Task::Rearrange { output, overwrite } => extract::rearrange(&output, overwrite),
         Task::DumpDmesg {
             dump,
             log,

@@ -1,57 +1,54 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What came out, for people and for programs.
 
+use super::job::{Job, Target};
 use anyhow::Result;
 use serde_json::{Map, json};
-use std::path::Path;
 use vmcore::addr::PAGE_SIZE;
-use vmcore::codec::Codec;
 use vmcore::pages::{Class, Level, Scan};
 use vmcore::write::Written;
 
 /// The result of a filter job.
 pub struct Report<'a> {
-    /// The source.
-    pub dump: &'a Path,
-    /// The target.
-    pub output: &'a Path,
-    /// The level that fitted.
+    /// What was asked for.
+    pub job: &'a Job,
+    /// The level that fitted, with what the source had already left out.
     pub level: Level,
-    /// Page compression.
-    pub codec: Codec,
     /// What the pages were.
     pub scan: &'a Scan,
     /// What was written.
     pub written: Written,
     /// Wall time of the whole job.
     pub seconds: f64,
-    /// Whether the pages were compared.
-    pub verified: bool,
 }
 
 impl Report<'_> {
-    /// Prints it: JSON on stdout, or lines on stderr.
+    /// Prints it: JSON on stdout (on stderr when the dump goes to stdout), or lines on stderr.
     ///
     /// # Errors
     /// Never in practice: serialising numbers.
-    pub fn print(&self, as_json: bool, table: bool) -> Result<()> {
-        if as_json {
-            println!("{}", serde_json::to_string(&self.json())?);
+    pub fn print(&self) -> Result<()> {
+        if self.job.json {
+            let text = serde_json::to_string(&self.json())?;
+            match self.job.target {
+                Target::Stdout { .. } => eprintln!("{text}"),
+                _ => println!("{text}"),
+            }
             return Ok(());
         }
         let total = self.scan.stats.total();
         let (pages, bytes) = (self.written.pages, self.written.bytes);
         eprintln!(
             "{}: {pages} of {total} pages at level {}, {}, {} ({:.1} %) in {:.2} s{}",
-            self.output.display(),
+            self.target(),
             self.level,
-            self.codec.name(),
+            self.format(),
             human(bytes),
             100.0 * bytes as f64 / (total * PAGE_SIZE).max(1) as f64,
             self.seconds,
-            if self.verified { ", verified" } else { "" },
+            if self.verified() { ", verified" } else { "" },
         );
-        if table {
+        if self.job.stats {
             self.table();
         }
         let suspicious = self.scan.stats.suspicious_blocks;
@@ -59,6 +56,32 @@ impl Report<'_> {
             eprintln!("{suspicious} blocks with an impossible order: their pages were kept");
         }
         Ok(())
+    }
+
+    fn target(&self) -> String {
+        match &self.job.target {
+            Target::File(path) => path.display().to_string(),
+            Target::Stdout { .. } => "stdout".into(),
+            Target::Split(paths) => {
+                let names: Vec<_> = paths
+                    .iter()
+                    .map(|path| path.display().to_string())
+                    .collect();
+                names.join(" ")
+            }
+        }
+    }
+
+    fn format(&self) -> &'static str {
+        match self.job.elf {
+            true => "ELF",
+            false => self.job.codec.name(),
+        }
+    }
+
+    /// Raw pages are copied; there is nothing to compare.
+    fn verified(&self) -> bool {
+        self.job.verify && !self.job.elf
     }
 
     fn table(&self) {
@@ -92,10 +115,10 @@ impl Report<'_> {
             .map(|class| (class.name().to_owned(), self.scan.stats.count(class).into()))
             .collect();
         json!({
-            "source": self.dump,
-            "output": self.output,
+            "source": self.job.dump,
+            "output": self.target(),
             "level": self.level.number(),
-            "compression": self.codec.name(),
+            "format": self.format(),
             "ram_pages": self.scan.stats.total(),
             "pages": self.written.pages,
             "zero_pages": self.written.zero_pages,
@@ -103,7 +126,7 @@ impl Report<'_> {
             "suspicious_blocks": self.scan.stats.suspicious_blocks,
             "bytes": self.written.bytes,
             "seconds": self.seconds,
-            "verified": self.verified,
+            "verified": self.verified(),
             "classes": classes,
         })
     }

@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! One filter job, from the source to a verified dump.
 
-use super::job::Job;
+use super::job::{Job, Target};
 use super::progress::Bar;
 use super::report::Report;
 use anyhow::{Context, Result, bail};
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::FileTypeExt;
-use std::path::Path;
+use std::io::IsTerminal;
+use std::ops::Range;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 use vmcore::Dump;
 use vmcore::pages::{Level, PageLayout, Scan, scan};
 use vmcore::write::pipeline;
-use vmcore::write::{FileOutput, KdumpOptions, Written, write_kdump};
+use vmcore::write::{
+    FileOutput, FlattenedOutput, KdumpOptions, Output, Written, write_elf, write_kdump,
+};
 use vmcoreinfo::Vmcoreinfo;
 
 /// Writes the dump, with the first level that fits.
@@ -21,25 +25,30 @@ use vmcoreinfo::Vmcoreinfo;
 /// No room for any level ends in [`vmcore::Error::NoSpace`]; a dump that is marked incomplete stays.
 pub fn filter(job: &Job) -> Result<()> {
     let started = Instant::now();
-    let dump = open(&job.dump, job.info.as_deref())?;
+    let dump = open_source(job)?;
     let highest = job.levels.iter().max().copied().unwrap_or(Level::NONE);
     let layout = layout(&dump, highest, job.force)?;
-    let mut file = Some(create(&job.output, job.overwrite)?);
+    let mut overwrite = job.overwrite;
     let (last, first) = job.levels.split_last().context("no dump level")?;
     for level in first {
-        let file = file.take().map_or_else(|| reopen(&job.output), Ok)?;
-        match attempt(job, &dump, layout.as_ref(), *level, file, started) {
+        match attempt(job, &dump, layout.as_ref(), *level, overwrite, started) {
             Err(error) if is_no_space(&error) => {
-                eprintln!(
-                    "kdumpkit filter: level {level} does not fit: {error:#}; trying the next"
-                );
+                eprintln!("kdumpkit filter: level {level}: {error:#}; trying the next");
+                // What stands there now is ours.
+                overwrite = true;
             }
             result => return result,
         }
     }
-    let file = file.take().map_or_else(|| reopen(&job.output), Ok)?;
-    attempt(job, &dump, layout.as_ref(), *last, file, started)
-        .with_context(|| format!("writing {} at dump level {last}", job.output.display()))
+    attempt(job, &dump, layout.as_ref(), *last, overwrite, started)
+        .with_context(|| format!("writing the dump at level {last}"))
+}
+
+fn open_source(job: &Job) -> Result<Dump> {
+    match job.dump.as_slice() {
+        [dump] => open(dump, job.info.as_deref()),
+        parts => Dump::open_split(parts).context("reading the split dump"),
+    }
 }
 
 /// Opens the source and lays the `-i` file over its VMCOREINFO.
@@ -76,13 +85,14 @@ fn layout(dump: &Dump, level: Level, force: bool) -> Result<Option<PageLayout>> 
     }
 }
 
-fn create(path: &Path, overwrite: bool) -> Result<File> {
-    let special = path.metadata().is_ok_and(|meta| {
-        let kind = meta.file_type();
-        kind.is_block_device() || kind.is_char_device()
-    });
+/// Creates the target; devices are opened as they are.
+///
+/// # Errors
+/// A regular file that is there already, without `overwrite`.
+pub fn create(path: &Path, overwrite: bool) -> Result<File> {
+    let special = path.metadata().is_ok_and(|meta| !meta.is_file());
     let mut options = OpenOptions::new();
-    options.read(true).write(true);
+    options.write(true);
     if !special {
         options
             .create(true)
@@ -97,59 +107,143 @@ fn create(path: &Path, overwrite: bool) -> Result<File> {
     }
 }
 
-/// For the next dump level: from nothing again.
-fn reopen(path: &Path) -> Result<File> {
-    let mut options = OpenOptions::new();
-    let file = options.read(true).write(true).open(path);
-    let file = file.with_context(|| format!("opening {} again", path.display()))?;
-    // Block devices have no length to set.
-    let _ = file.set_len(0);
-    Ok(file)
-}
-
 fn attempt(
     job: &Job,
     dump: &Dump,
     layout: Option<&PageLayout>,
     level: Level,
-    file: File,
+    overwrite: bool,
     started: Instant,
 ) -> Result<()> {
+    // Pages that the source does not have were left out by its own level.
+    let source_level = dump.dump_level().and_then(|level| u8::try_from(level).ok());
+    let noted = Level::new(level.number() | source_level.unwrap_or(0)).unwrap_or(level);
     let scan = scan::scan(dump, layout, level)?;
-    let mut output = FileOutput::new(file, job.limit, job.sync);
     let bar = Bar::new(job.progress, scan.kept.count());
-    let options = KdumpOptions {
-        job: pipeline::Job {
-            codec: job.codec,
-            level: Some(job.compression_level),
-            threads: job.threads,
-            check: job.verify,
-        },
-        level,
-        split: None,
+    let work = Work {
+        job,
+        dump,
+        scan: &scan,
+        level: noted,
+        bar: &bar,
     };
-    let written = write_kdump(dump, &scan, &options, &mut output, &bar)?;
+    let written = match &job.target {
+        Target::File(path) => {
+            let file = create(path, overwrite)?;
+            work.write(&mut FileOutput::new(file, job.limit, job.sync), None)?
+        }
+        Target::Stdout { zstd } => work.stream(*zstd)?,
+        Target::Split(paths) => work.split(paths, overwrite)?,
+    };
     bar.finish();
-    report(job, level, &scan, written, started)
+    report(job, noted, &scan, written, started)
+}
+
+/// One attempt, ready to be written somewhere.
+struct Work<'a> {
+    job: &'a Job,
+    dump: &'a Dump,
+    scan: &'a Scan,
+    level: Level,
+    bar: &'a Bar,
+}
+
+impl Work<'_> {
+    fn write(&self, output: &mut dyn Output, split: Option<Range<u64>>) -> Result<Written> {
+        let job = pipeline::Job {
+            codec: self.job.codec,
+            level: Some(self.job.compression_level),
+            threads: self.job.threads,
+            check: self.job.verify,
+        };
+        let written = if self.job.elf {
+            write_elf(self.dump, self.scan, self.level, job, output, self.bar)?
+        } else {
+            let options = KdumpOptions {
+                job,
+                level: self.level,
+                split,
+            };
+            write_kdump(self.dump, self.scan, &options, output, self.bar)?
+        };
+        Ok(written)
+    }
+
+    fn stream(&self, zstd: bool) -> Result<Written> {
+        let stdout = std::io::stdout().lock();
+        if stdout.is_terminal() {
+            bail!("-F writes a binary stream: send stdout into a pipe or a file");
+        }
+        let stdout = File::from(stdout.as_fd().try_clone_to_owned()?);
+        if !zstd {
+            return self.write(&mut FlattenedOutput::new(stdout, self.job.limit), None);
+        }
+        let mut encoder = zstd::stream::write::Encoder::new(stdout, self.job.compression_level)?;
+        encoder.include_checksum(true)?;
+        encoder.multithread(self.job.threads as u32)?;
+        let mut output = FlattenedOutput::new(encoder, self.job.limit);
+        let written = self.write(&mut output, None)?;
+        output
+            .into_inner()
+            .finish()
+            .context("ending the zstd stream")?;
+        Ok(written)
+    }
+
+    /// Files with the same number of pages each.
+    fn split(&self, paths: &[PathBuf], overwrite: bool) -> Result<Written> {
+        let mut all = Written::default();
+        for (path, range) in paths
+            .iter()
+            .zip(split_ranges(self.scan, paths.len() as u64))
+        {
+            let file = create(path, overwrite)?;
+            let mut output = FileOutput::new(file, self.job.limit, self.job.sync);
+            let part = self
+                .write(&mut output, Some(range))
+                .with_context(|| format!("writing {}", path.display()))?;
+            all.pages += part.pages;
+            all.zero_pages += part.zero_pages;
+            all.unreadable_pages += part.unreadable_pages;
+            all.bytes += part.bytes;
+        }
+        Ok(all)
+    }
+}
+
+/// Cuts all page frames into ranges with the same number of kept pages, within one run of them.
+fn split_ranges(scan: &Scan, parts: u64) -> Vec<Range<u64>> {
+    let mut ends = Vec::new();
+    let mut seen = 0;
+    for run in scan.kept.runs() {
+        let pages = run.end - run.start;
+        while (ends.len() as u64) < parts - 1 {
+            let wanted = scan.kept.count() * (ends.len() as u64 + 1) / parts;
+            if wanted > seen + pages {
+                break;
+            }
+            ends.push(run.start + (wanted - seen));
+        }
+        seen += pages;
+    }
+    ends.resize(parts as usize, scan.max_pfn);
+    let starts = std::iter::once(0).chain(ends.clone());
+    starts.zip(ends).map(|(start, end)| start..end).collect()
 }
 
 fn report(job: &Job, level: Level, scan: &Scan, written: Written, started: Instant) -> Result<()> {
     let report = Report {
-        dump: &job.dump,
-        output: &job.output,
+        job,
         level,
-        codec: job.codec,
         scan,
         written,
         seconds: started.elapsed().as_secs_f64(),
-        verified: job.verify,
     };
-    report.print(job.json, job.stats)?;
+    report.print()?;
     if written.unreadable_pages > 0 {
         bail!(
-            "{} pages of {} could not be read; the dump is marked incomplete",
-            written.unreadable_pages,
-            job.dump.display()
+            "{} pages of the source could not be read; the dump is marked incomplete",
+            written.unreadable_pages
         );
     }
     Ok(())

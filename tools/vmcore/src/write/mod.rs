@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Writing dumps.
 //!
-//! [`pipeline`] reads and compresses pages on all CPUs and gives them back in order; [`kdump`] lays them out as files,
-//! which [`output`] puts on disk or into a pipe.
+//! [`pipeline`] reads and compresses pages on all CPUs and gives them back in order; [`kdump`] and [`elf`] lay them out
+//! as files, which [`output`] puts on disk and [`flattened`] into a pipe.
 
+pub mod elf;
+pub mod flattened;
 pub mod kdump;
 pub mod output;
 pub mod pipeline;
 
+pub use elf::write_elf;
+pub use flattened::FlattenedOutput;
 pub use kdump::{KdumpOptions, write_kdump};
 pub use output::{FileOutput, Output};
 pub use pipeline::Progress;
