@@ -185,7 +185,7 @@ fn type_of(how: How) -> Option<&'static str> {
         | How::Enumerator(ty, _)
         | How::Mask(ty, _)
         | How::PageType(ty, _) => Some(ty),
-        How::Address(_) | How::Element(..) | How::Note => None,
+        How::Address(_) | How::Element(..) | How::VariableLen(_) | How::Note => None,
     }
 }
 
@@ -298,7 +298,7 @@ fn layout(index: &Index<'_, '_>, id: u32, how: How) -> Option<i64> {
         How::Enumerator(_, name) => enumerator(name),
         How::Mask(_, name) => mask(enumerator(name)?),
         How::PageType(_, name) => Some(page_type(enumerator(name)?)),
-        How::Address(_) | How::Element(..) | How::Note => None,
+        How::Address(_) | How::Element(..) | How::VariableLen(_) | How::Note => None,
     }
 }
 

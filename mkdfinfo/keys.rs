@@ -59,6 +59,8 @@ pub enum How {
     Offset(&'static str, &'static str),
     /// Number of elements of an array member.
     ArrayLen(&'static str, &'static str),
+    /// Number of elements of a variable that is an array. (BTF knows no variables, DWARF does.)
+    VariableLen(&'static str),
     /// `sizeof` a member.
     MemberSize(&'static str, &'static str),
     /// An enumerator of an enum.
@@ -232,7 +234,7 @@ keys! {
         number("N_ONLINE", Enumerator("node_states", "N_ONLINE"));
         size("nodemask_t");
         symbol("node_data");
-        length_of("node_data", Note);
+        length_of("node_data", How::VariableLen("node_data"));
         pointer("mem_section");
         boot(Kind::Symbol, "mem_section");
         boot(Kind::Length, "mem_section");
@@ -287,6 +289,7 @@ keys! {
     Translation {
         symbol("init_top_pgt");
         alias("swapper_pg_dir", "init_top_pgt");
+        symbol("level4_kernel_pgt");
         symbol("_stext");
         number("KERNEL_IMAGE_SIZE", Note);
         boot(Kind::Number, "phys_base");
@@ -305,6 +308,8 @@ keys! {
         symbol("prb");
         symbol("printk_rb_static");
         symbol("clear_seq");
+        symbol("log_buf");
+        symbol("log_buf_len");
         size("printk_ringbuffer");
         offset("printk_ringbuffer.desc_ring");
         offset("printk_ringbuffer.text_data_ring");
@@ -343,11 +348,11 @@ keys! {
         offset("latched_seq.val");
     }
     Names {
-        key(Kind::Symbol, "kallsyms_names", Note);
-        key(Kind::Symbol, "kallsyms_num_syms", Note);
-        key(Kind::Symbol, "kallsyms_token_table", Note);
-        key(Kind::Symbol, "kallsyms_token_index", Note);
-        key(Kind::Symbol, "kallsyms_offsets", Note);
+        symbol("kallsyms_names");
+        symbol("kallsyms_num_syms");
+        symbol("kallsyms_token_table");
+        symbol("kallsyms_token_index");
+        symbol("kallsyms_offsets");
         symbol("__start_BTF");
         symbol("__stop_BTF");
         symbol("modules");

@@ -38,6 +38,7 @@ macro_rules! layout {
         offset { $($ty:ident . $member:ident)* }
         offset_inside { $($ty_i:ident . $member_i:ident = $($path:ident).+;)* }
         length { $($ty_l:ident . $member_l:ident)* }
+        variable_length { $($variable:ident = $len:expr;)* }
         number { $($number:ident = $value:expr;)* }
     ) => {
         const LAYOUT: &[(&str, &str, i64)] = &[
@@ -57,6 +58,7 @@ macro_rules! layout {
                 concat!(stringify!($ty_l), ".", stringify!($member_l)),
                 len_of(|s: &bindings::$ty_l| &s.$member_l) as i64,
             ),)*
+            $(("LENGTH", stringify!($variable), $len as i64),)*
             $(("NUMBER", stringify!($number), $value as i64),)*
         ];
     };
@@ -94,6 +96,9 @@ layout! {
         zone.free_area
         free_area.free_list
         module.mem
+    }
+    variable_length {
+        node_data = MAX_NUMNODES;
     }
     number {
         N_ONLINE = node_states_N_ONLINE;

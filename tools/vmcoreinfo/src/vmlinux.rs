@@ -109,7 +109,7 @@ fn release(elf: &object::File<'_>) -> Result<String, String> {
 fn scan(dwarf: &gimli::Dwarf<Slice<'_>>, answers: &mut [BTreeSet<i64>]) -> Gimli<()> {
     let mut wanted: HashMap<&[u8], Vec<usize>> = HashMap::new();
     for (i, key) in KEYS.iter().enumerate() {
-        if let Some(ty) = type_of(key.how) {
+        if let Some(ty) = subject(key.how) {
             wanted.entry(ty.as_bytes()).or_default().push(i);
         }
     }
@@ -123,8 +123,8 @@ fn scan(dwarf: &gimli::Dwarf<Slice<'_>>, answers: &mut [BTreeSet<i64>]) -> Gimli
             continue;
         }
         while let Some(entry) = entries.current() {
-            if is_named_type(entry.tag()) {
-                let name = text(&unit, entry, gimli::DW_AT_name);
+            if is_wanted(entry.tag()) {
+                let name = declared_name(&unit, entry);
                 for &i in name
                     .and_then(|name| wanted.get(name.slice()))
                     .into_iter()
@@ -141,8 +141,8 @@ fn scan(dwarf: &gimli::Dwarf<Slice<'_>>, answers: &mut [BTreeSet<i64>]) -> Gimli
     Ok(())
 }
 
-/// The type that a key is about.
-fn type_of(how: How) -> Option<&'static str> {
+/// The type or variable that a key is about.
+fn subject(how: How) -> Option<&'static str> {
     match how {
         How::Size(ty)
         | How::Offset(ty, _)
@@ -150,15 +150,17 @@ fn type_of(how: How) -> Option<&'static str> {
         | How::MemberSize(ty, _)
         | How::Enumerator(ty, _)
         | How::Mask(ty, _)
-        | How::PageType(ty, _) => Some(ty),
+        | How::PageType(ty, _)
+        | How::VariableLen(ty) => Some(ty),
         How::Address(_) | How::Element(..) | How::Note => None,
     }
 }
 
-fn is_named_type(tag: gimli::DwTag) -> bool {
+fn is_wanted(tag: gimli::DwTag) -> bool {
     matches!(
         tag,
-        gimli::DW_TAG_structure_type
+        gimli::DW_TAG_variable
+            | gimli::DW_TAG_structure_type
             | gimli::DW_TAG_union_type
             | gimli::DW_TAG_enumeration_type
             | gimli::DW_TAG_typedef
@@ -173,13 +175,28 @@ fn text<'a>(
     unit.attr_string(entry.attr_value(at).ok()??).ok()
 }
 
+/// The name; a definition apart from its declaration has it there.
+fn declared_name<'a>(unit: &Unit<'a>, entry: &Entry<'_, '_, Slice<'a>>) -> Option<Slice<'a>> {
+    let own = text(unit, entry, gimli::DW_AT_name);
+    own.or_else(|| {
+        let declaration = unit_ref(entry, gimli::DW_AT_specification)?;
+        text(unit, &unit.entry(declaration).ok()?, gimli::DW_AT_name)
+    })
+}
+
 /// What the entry says about a key; `None` for a declaration without contents, and for what makes no sense.
 fn answer(unit: &Unit<'_>, entry: &Entry<'_, '_, Slice<'_>>, how: How) -> Option<i64> {
     let at = entry.offset();
+    let is_variable = entry.tag() == gimli::DW_TAG_variable;
+    if is_variable != matches!(how, How::VariableLen(_)) {
+        return None;
+    }
     match how {
         How::Size(_) => size(unit, at),
         How::Offset(_, name) => Some(member(unit, at, name, MAX_DEPTH)?.0),
         How::ArrayLen(_, name) => array_len(unit, member(unit, at, name, MAX_DEPTH)?.1),
+        // An `extern` declaration has an array without a length.
+        How::VariableLen(_) => array_len(unit, type_ref(entry)?).filter(|&len| len > 0),
         How::MemberSize(_, name) => size(unit, member(unit, at, name, MAX_DEPTH)?.1),
         How::Enumerator(_, name) => enumerator(unit, at, name),
         How::Mask(_, name) => mask(enumerator(unit, at, name)?),
@@ -196,7 +213,11 @@ fn number(entry: &Entry<'_, '_, Slice<'_>>, at: gimli::DwAt) -> Option<i64> {
 }
 
 fn type_ref(entry: &Entry<'_, '_, Slice<'_>>) -> Option<UnitOffset> {
-    match entry.attr_value(gimli::DW_AT_type).ok()?? {
+    unit_ref(entry, gimli::DW_AT_type)
+}
+
+fn unit_ref(entry: &Entry<'_, '_, Slice<'_>>, at: gimli::DwAt) -> Option<UnitOffset> {
+    match entry.attr_value(at).ok()?? {
         AttributeValue::UnitRef(offset) => Some(offset),
         _ => None,
     }
@@ -235,6 +256,7 @@ fn size(unit: &Unit<'_>, at: UnitOffset) -> Option<i64> {
 /// Number of elements of an array type, over all dimensions.
 fn elements(unit: &Unit<'_>, at: UnitOffset) -> Option<i64> {
     let mut product = 1i64;
+    // Without a subrange, or with one that has no bound, the length is not known: 0.
     for_children(unit, at, |child| {
         if child.tag() == gimli::DW_TAG_subrange_type {
             let len = number(child, gimli::DW_AT_count)
