@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The guest of mkdfinfo_guest.rs: boots, runs guest.sh, crashes, leaves its memory as an ELF file.
+
+use kdumpkit::event::Event;
+use kdumpkit::init::{CaptureImage, CaptureRole, Collector, GuestRole, Role};
+use kdumpkit::initramfs::Recipe;
+use kdumpkit::tree::{Kernel, Tree};
+use kdumpkit::vm::{Accel, End, Machine};
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const SCRIPT: &str = include_str!("guest.sh");
+const DISK: &str = "dump.img";
+/// Enough for a kernel with three modules, and four times smaller to dump than the default.
+const MEMORY_MIB: u32 = 640;
+
+/// What one run left.
+pub struct Guest {
+    tree: Tree,
+    /// Holds the dump, the console and QEMU's command line; kept when a check fails.
+    pub folder: PathBuf,
+    parts: HashMap<String, String>,
+}
+
+impl Guest {
+    /// Runs the guest to its end.
+    pub fn run() -> Guest {
+        let tree = Tree::find().expect("the source tree");
+        let kernel = tree
+            .kernel(std::env::var("KVER").ok().as_deref())
+            .expect("a prepared kernel");
+        let folder = tree.path(&format!(
+            "build/runs/mkdfinfo-{}-{}",
+            kernel.release,
+            std::process::id()
+        ));
+        fs::create_dir_all(&folder).expect("the run's folder");
+        let mut guest = Guest {
+            tree,
+            folder,
+            parts: HashMap::new(),
+        };
+        let kdumpkit = guest.stripped_kdumpkit();
+        let accel =
+            Accel::probe(&guest.tree, &kernel, &kdumpkit, &guest.folder).expect("probing KVM");
+        let initramfs = guest.write_initramfses(&kernel, &kdumpkit);
+        guest.make_disk();
+        let mut machine = Machine::new(
+            &guest.tree,
+            accel,
+            kernel.image(),
+            initramfs,
+            guest.folder.clone(),
+        );
+        machine.cmdline = "crashkernel=256M".into();
+        machine.memory_mib = MEMORY_MIB;
+        machine.disks = vec![DISK.into()];
+        let mut events = Vec::new();
+        let end = machine
+            .run(&mut |event| events.push(event.clone()))
+            .expect("QEMU");
+        let where_ = guest.folder.display();
+        assert_eq!(end, End::Off, "see {where_}: {events:?}");
+        let output = events.iter().find_map(|event| match event {
+            Event::Script { status, output } => Some((status, output)),
+            _ => None,
+        });
+        let (status, output) =
+            output.unwrap_or_else(|| panic!("no script output, see {where_}: {events:?}"));
+        assert_eq!(*status, 0, "guest.sh: {output}");
+        assert!(
+            events
+                .iter()
+                .any(|event| matches!(event, Event::Dump { .. })),
+            "no dump, see {where_}: {events:?}"
+        );
+        guest.parts = split(output);
+        guest.run_tool("debugfs", &[DISK, "-R", "rdump crash ."]);
+        guest
+    }
+
+    /// What guest.sh said under `@name`.
+    pub fn part(&self, name: &str) -> &str {
+        self.parts
+            .get(name)
+            .unwrap_or_else(|| panic!("guest.sh has no part {name}"))
+    }
+
+    /// What was on the serial console.
+    pub fn console(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.folder.join("console.log")).expect("console.log"))
+            .into_owned()
+    }
+
+    /// The guest's memory.
+    pub fn vmcore(&self) -> PathBuf {
+        self.folder.join("crash/vmcore")
+    }
+
+    /// Writes a file into the run's folder.
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder.join(name);
+        fs::write(&path, text).expect(name);
+        path
+    }
+
+    /// A copy of the dump in which no reader finds the VMCOREINFO note: its name is changed.
+    pub fn vmcore_without_note(&self) -> PathBuf {
+        let copy = self.folder.join("vmcore-noteless");
+        let mut bytes = fs::read(self.vmcore()).expect("vmcore");
+        let name = b"VMCOREINFO\0";
+        let at = bytes
+            .windows(name.len())
+            .position(|window| window == name)
+            .expect("the note");
+        assert!(
+            at < 1 << 20,
+            "a note near the start of the file, not its copy in memory"
+        );
+        bytes[at] = b'X';
+        fs::write(&copy, bytes).expect("copy");
+        copy
+    }
+
+    fn run_tool(&self, program: &str, arguments: &[&str]) {
+        let mut command = self.tree.in_buildroot(program);
+        let output = command
+            .current_dir(&self.folder)
+            .args(arguments)
+            .output()
+            .expect(program);
+        assert!(
+            output.status.success(),
+            "{command:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+
+    /// The binary without debugging information: the capture kernel has little memory.
+    fn stripped_kdumpkit(&self) -> PathBuf {
+        fs::copy(env!("CARGO_BIN_EXE_kdumpkit"), self.folder.join("kdumpkit"))
+            .expect("copying kdumpkit");
+        self.run_tool("strip", &["kdumpkit"]);
+        self.folder.join("kdumpkit")
+    }
+
+    fn make_disk(&self) {
+        let disk = fs::File::create(self.folder.join(DISK)).expect(DISK);
+        disk.set_len(2 << 30).expect("the disk's size");
+        self.run_tool("mke2fs", &["-q", "-F", "-t", "ext4", DISK]);
+    }
+
+    fn write_initramfses(&self, kernel: &Kernel, kdumpkit: &Path) -> PathBuf {
+        let busybox = self
+            .tree
+            .buildroot()
+            .expect("the build root")
+            .join("usr/bin/busybox");
+        let modules = kernel.modules().expect("modules");
+        let write =
+            |name: &str, role: &Role, module_names: &[&str], files: Vec<(String, PathBuf)>| {
+                let path = self.folder.join(name);
+                let recipe = Recipe {
+                    release: &kernel.release,
+                    kdumpkit,
+                    busybox: &busybox,
+                    modules: &modules,
+                    module_names: module_names.iter().map(|name| (*name).to_owned()).collect(),
+                    role,
+                    files,
+                };
+                recipe.write(&path).expect(name);
+                path
+            };
+        let drivers = ["virtio_blk", "ext4"];
+        let capture = Role::Capture(CaptureRole {
+            modules: drivers.map(String::from).to_vec(),
+            device: "/dev/vda".into(),
+            filesystem: "ext4".into(),
+            folder: "crash".into(),
+            collector: Collector::Elf,
+            hang: false,
+        });
+        let capture = write("capture.initramfs", &capture, &drivers, Vec::new());
+        let role = Role::Guest(GuestRole {
+            capture: Some(CaptureImage {
+                kernel: "/capture/vmlinuz".into(),
+                initramfs: "/capture/initramfs".into(),
+                cmdline: "console=ttyS0 quiet panic=1 nr_cpus=1 irqpoll reset_devices".into(),
+            }),
+            script: Some(SCRIPT.into()),
+            wait_s: 60,
+            ..GuestRole::default()
+        });
+        let module = kernel.built().join("mkdfinfo.ko");
+        let other_layout = self.patched(&module, "SIZE", "pglist_data", 176_320, 176_384);
+        let conflict = self.patched(
+            &module,
+            "NUMBER",
+            "KERNEL_IMAGE_SIZE",
+            0x4000_0000,
+            0x2000_0000,
+        );
+        let files = [
+            ("capture/vmlinuz", kernel.image()),
+            ("capture/initramfs", capture),
+            ("test/mkdfinfo.ko", module),
+            ("test/other-layout.ko", other_layout),
+            ("test/conflict.ko", conflict),
+            ("test/mkdfinfo", self.tree.path("scripts/mkdfinfo")),
+        ];
+        let files = files
+            .map(|(inside, outside)| (inside.to_owned(), outside))
+            .to_vec();
+        write("guest.initramfs", &role, &[], files)
+    }
+
+    /// A copy of the module that was "built" with another value: in its table of what the headers say, an entry is word
+    /// and name (pointer to be relocated, length) and the value.
+    fn patched(&self, module: &Path, word: &str, name: &str, from: i64, to: i64) -> PathBuf {
+        let mut bytes = fs::read(module).expect("mkdfinfo.ko (make modules)");
+        let words = [0, word.len() as i64, 0, name.len() as i64, from];
+        let entry: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let places: Vec<_> = bytes
+            .windows(entry.len())
+            .enumerate()
+            .filter(|(_, w)| *w == entry)
+            .map(|(i, _)| i)
+            .collect();
+        assert_eq!(places.len(), 1, "{word}({name})={from} in the module");
+        bytes[places[0] + 32..places[0] + 40].copy_from_slice(&to.to_le_bytes());
+        let path = self.folder.join(format!("{name}.ko"));
+        fs::write(&path, bytes).expect("patched module");
+        path
+    }
+}
+
+/// The parts of guest.sh's output.
+fn split(output: &str) -> HashMap<String, String> {
+    let mut parts = HashMap::new();
+    let mut current = String::new();
+    for line in output.split_inclusive('\n') {
+        match line.strip_prefix('@') {
+            Some(name) => current = name.trim().to_owned(),
+            None => parts
+                .entry(current.clone())
+                .or_insert_with(String::new)
+                .push_str(line),
+        }
+    }
+    parts
+}
+
+/// Runs the distribution's makedumpfile and returns the dump without its headers and notes, which name the source.
+pub fn makedumpfile(guest: &Guest, level: &str, info: Option<&Path>, vmcore: &Path) -> Vec<u8> {
+    let out = guest.folder.join("out");
+    let mut command = guest.tree.in_buildroot("makedumpfile");
+    command
+        .current_dir(&guest.folder)
+        .args(["-f", "-l", "-d", level]);
+    if let Some(info) = info {
+        command.arg("-i").arg(info);
+    }
+    let output = command
+        .arg(vmcore)
+        .arg(&out)
+        .output()
+        .expect("makedumpfile");
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let dump = fs::read(&out).expect("dump");
+    // struct disk_dump_header: block_size at 428, sub_hdr_size (in blocks) at 432.
+    let word = |at: usize| {
+        u32::from_le_bytes([dump[at], dump[at + 1], dump[at + 2], dump[at + 3]]) as usize
+    };
+    assert_eq!(&dump[..8], b"KDUMP   ");
+    dump[word(428) * (1 + word(432))..].to_vec()
+}

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! mkdfinfo.ko and `kdumpkit mkdfinfo` on a stock kernel, and the distribution's makedumpfile with their files.
+//!
+//! One guest runs mkdfinfo/guest.sh, crashes and leaves its whole memory. Run it with
+//! `cargo test -p kdumpkit --test mkdfinfo_guest -- --ignored` (KVER= chooses the kernel, KEEP=1 keeps the dump).
+
+#[path = "mkdfinfo/guest.rs"]
+mod guest;
+
+use guest::{Guest, makedumpfile};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use vmcoreinfo::Vmcoreinfo;
+
+/// Dump levels at which the distribution's makedumpfile is right on 7.x by itself (its 31 loses slab pages).
+const RIGHT_LEVELS: [&str; 3] = ["1", "17", "23"];
+
+#[test]
+#[ignore = "needs the build root, a prepared kernel, built modules and QEMU"]
+fn mkdfinfo_on_a_stock_kernel() {
+    let guest = Guest::run();
+    sources_agree(&guest);
+    files_are_protected(&guest);
+    foreign_layout_is_refused_and_conflicts_are_withheld(&guest);
+    removal_with_open_files_is_clean(&guest);
+    file_fits_the_dump(&guest);
+    makedumpfile_takes_the_file(&guest);
+    if std::env::var_os("KEEP").is_none() {
+        fs::remove_dir_all(&guest.folder).expect("removing the run's folder");
+    }
+}
+
+fn parse(text: &str) -> Vmcoreinfo {
+    Vmcoreinfo::parse(text.as_bytes()).expect("VMCOREINFO text")
+}
+
+fn sorted(text: &str) -> Vec<&str> {
+    let mut lines: Vec<_> = text.lines().collect();
+    lines.sort_unstable();
+    lines
+}
+
+fn sources_agree(guest: &Guest) {
+    let (build, boot) = (guest.part("build"), guest.part("boot"));
+    assert!(
+        build.len() < 8192 && boot.len() < 8192,
+        "{} and {} bytes",
+        build.len(),
+        boot.len()
+    );
+    assert!(build.lines().count() > 140, "{build}");
+    assert_eq!(guest.part("conflicts").trim(), "0");
+    assert_eq!(
+        sorted(guest.part("script_build")),
+        sorted(build),
+        "scripts/mkdfinfo"
+    );
+    assert_eq!(
+        sorted(guest.part("script_boot")),
+        sorted(boot),
+        "scripts/mkdfinfo --boot"
+    );
+    assert_eq!(guest.part("sysfs"), build, "--from sysfs");
+    assert_eq!(guest.part("btf_build"), build, "--from btf");
+    assert_eq!(guest.part("btf_boot"), boot, "--from btf --boot");
+    // The boot form says all that the note says, and says it the same way.
+    let (note, boot) = (parse(guest.part("note")), parse(boot));
+    for entry in note.entries() {
+        assert_eq!(boot.get(&entry.key), Some(&entry.value), "{}", entry.key);
+    }
+    let build = parse(build);
+    assert_eq!(
+        build.kernel_offset(),
+        None,
+        "nothing of this boot in the build form"
+    );
+    assert_eq!(build.number("phys_base"), None);
+    let distance = boot
+        .symbol("prb")
+        .zip(build.symbol("prb"))
+        .map(|(run, link)| run - link);
+    assert_eq!(distance, boot.kernel_offset());
+}
+
+fn files_are_protected(guest: &Guest) {
+    for line in guest.part("modes").lines() {
+        let (mode, path) = line.split_once(' ').expect(line);
+        let secret = ["/symbol/", "/boot/", "/mkdfinfo/mkdfinfo"]
+            .iter()
+            .any(|part| path.contains(part));
+        assert_eq!(mode, if secret { "400" } else { "444" }, "{path}");
+    }
+    let hidden = guest.part("hidden");
+    assert_eq!(
+        hidden.matches("Operation not permitted").count(),
+        4,
+        "{hidden}"
+    );
+    assert!(
+        hidden.contains("kptr_restrict below 2"),
+        "the script says what to do: {hidden}"
+    );
+    assert!(
+        !hidden.contains("NO ERROR") && !hidden.contains("half"),
+        "nothing half-written: {hidden}"
+    );
+    assert_eq!(
+        guest.part("still_shown"),
+        "0\n64\n",
+        "offsets are no secret"
+    );
+}
+
+fn foreign_layout_is_refused_and_conflicts_are_withheld(guest: &Guest) {
+    let refused = guest.part("refused");
+    assert!(
+        refused.contains(
+            "refused: SIZE(pglist_data) is 176320 in this kernel's BTF, 176384 in the headers"
+        ),
+        "{refused}"
+    );
+    assert!(
+        !refused.lines().any(|line| line == "mkdfinfo") && !refused.contains("NO ERROR"),
+        "{refused}"
+    );
+    let conflict = guest.part("conflict");
+    assert!(conflict.starts_with("1\n"), "{conflict}");
+    assert!(
+        conflict.contains(
+            "NUMBER(KERNEL_IMAGE_SIZE) withheld: build says 0x20000000, note says 0x40000000"
+        ),
+        "{conflict}"
+    );
+    assert!(
+        !conflict.lines().any(|line| line == "KERNEL_IMAGE_SIZE"),
+        "{conflict}"
+    );
+}
+
+fn removal_with_open_files_is_clean(guest: &Guest) {
+    let removed = guest.part("removed_while_open");
+    assert_eq!(removed.matches("No such device").count(), 2, "{removed}");
+    assert!(
+        !removed.lines().any(|line| line == "mkdfinfo"),
+        "the folder is gone: {removed}"
+    );
+    let console = guest.console();
+    for bad in ["BUG:", "WARNING:", "Oops:", "refcount_t:", "KASAN:"] {
+        let before_crash = console
+            .split("sysrq: Trigger a crash")
+            .next()
+            .unwrap_or_default();
+        assert!(
+            !before_crash.contains(bad),
+            "{bad} on the console, see {}",
+            guest.folder.display()
+        );
+    }
+    assert_eq!(
+        guest
+            .part("load")
+            .matches("keys published, 0 withheld")
+            .count(),
+        5,
+        "loads again and again"
+    );
+}
+
+fn kdumpkit(arguments: &[&Path]) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kdumpkit"));
+    let output = command
+        .arg("mkdfinfo")
+        .args(arguments)
+        .output()
+        .expect("kdumpkit");
+    let text = [output.stdout, output.stderr].concat();
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&text).into_owned(),
+    )
+}
+
+fn file_fits_the_dump(guest: &Guest) {
+    let check = |file: &Path| kdumpkit(&["--check".as_ref(), file, &guest.vmcore()]);
+    let build = guest.write("build.mkdfinfo", guest.part("build"));
+    let (status, text) = check(&build);
+    assert_eq!(status, Some(0), "{text}");
+    assert!(text.contains("0 would be changed"), "{text}");
+    // A file of another release, one with run-time addresses, one with a wrong value.
+    let other = guest
+        .part("build")
+        .replacen("OSRELEASE=7", "OSRELEASE=6", 1);
+    let (status, text) = check(&guest.write("other.mkdfinfo", &other));
+    assert_eq!(status, Some(2), "{text}");
+    let boot = guest.write("boot.mkdfinfo", guest.part("boot"));
+    let (status, text) = check(&boot);
+    assert!(
+        status == Some(1) && text.contains("run-time address"),
+        "{text}"
+    );
+    let wrong = guest
+        .part("build")
+        .replace("OFFSET(page.private)=40", "OFFSET(page.private)=48");
+    let (status, text) = check(&guest.write("wrong.mkdfinfo", &wrong));
+    assert!(
+        status == Some(1) && text.contains("OFFSET(page.private): 40 | 48"),
+        "{text}"
+    );
+    let (status, text) = kdumpkit(&["--diff".as_ref(), &build, &boot]);
+    assert!(
+        status == Some(1) && text.contains("run-time (KASLR) on the other"),
+        "{text}"
+    );
+}
+
+fn makedumpfile_takes_the_file(guest: &Guest) {
+    let build = guest.folder.join("build.mkdfinfo");
+    let boot = guest.folder.join("boot.mkdfinfo");
+    let noteless = guest.vmcore_without_note();
+    for level in RIGHT_LEVELS {
+        let with_note = makedumpfile(guest, level, None, &guest.vmcore());
+        let with_file = makedumpfile(guest, level, Some(&build), &guest.vmcore());
+        let without_note = makedumpfile(guest, level, Some(&boot), &noteless);
+        assert!(
+            with_note == with_file,
+            "level {level}: -i beside the note changes the dump"
+        );
+        assert!(
+            with_note == without_note,
+            "level {level}: -i instead of the note gives another dump"
+        );
+    }
+    // A value of the file beats the note's: with another page type for buddy pages, no free page is left out.
+    let kept = guest
+        .part("build")
+        .replace("MAPCOUNT_VALUE=-268435456", "MAPCOUNT_VALUE=-1");
+    let kept = guest.write("kept.mkdfinfo", &kept);
+    let more = makedumpfile(guest, "16", Some(&kept), &guest.vmcore());
+    let less = makedumpfile(guest, "16", None, &guest.vmcore());
+    assert!(
+        more.len() >= less.len(),
+        "{} and {} bytes",
+        more.len(),
+        less.len()
+    );
+}
