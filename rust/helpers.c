@@ -9,6 +9,8 @@
 #include <linux/sysfs.h>
 #include <linux/version.h>
 #include <linux/vmcore_info.h>
+#include <linux/printk.h>
+#include <linux/smp.h>
 
 #include "helpers.h"
 
@@ -26,6 +28,20 @@ int __kprobes notrace kdump_helper_context(void)
 bool __kprobes notrace kdump_helper_irqs_disabled(void)
 {
 	return irqs_disabled();
+}
+
+unsigned int __kprobes notrace kdump_helper_cpu(void)
+{
+	return raw_smp_processor_id();
+}
+
+void kdump_helper_printk_deferred(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vprintk_emit(0, LOGLEVEL_SCHED, NULL, fmt, args);
+	va_end(args);
 }
 
 void kdump_helper_bug(void)

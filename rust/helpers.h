@@ -19,6 +19,10 @@ int kdump_helper_pci_domain_nr(struct pci_bus *bus);
 int kdump_helper_context(void);
 /* linux/irqflags.h */
 bool kdump_helper_irqs_disabled(void);
+/* linux/smp.h */
+unsigned int kdump_helper_cpu(void);
+/* linux/printk.h: printk_deferred(), which is not exported */
+void kdump_helper_printk_deferred(const char *fmt, ...) __printf(1, 2);
 /* linux/bug.h */
 void kdump_helper_bug(void) __noreturn;
 /* linux/sysfs.h */

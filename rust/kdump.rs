@@ -12,6 +12,7 @@
 //! - [`param`]: module parameters, strings among them.
 //! - [`pci`], [`pci_reset`], [`pci_shield`]: all PCI functions, resetting them, and what must not notice.
 //! - [`sysfs`]: directories of read-only files.
+//! - [`print`]: log in places where `pr_*!` may deadlock.
 //!
 //! `unsafe` lives here, so that the module folders (but lkdtm/faults, which breaks the machine on purpose) do without.
 
@@ -37,6 +38,8 @@ pub mod pci_reset;
 pub mod pci_shield;
 #[path = "kdump/sysfs.rs"]
 pub mod sysfs;
+#[path = "kdump/print.rs"]
+pub mod print;
 
 #[allow(
     clippy::all,
@@ -87,4 +90,14 @@ pub fn is_kdump_kernel() -> bool {
 pub fn has_cap_syslog() -> bool {
     // SAFETY: asks about the current task.
     unsafe { kernel::bindings::capable(kernel::bindings::CAP_SYSLOG as i32) }
+}
+
+/// BUG(): the kernel reports the place and kills the task, or panics.
+///
+/// Context: any.
+///
+/// C header: [`include/linux/bug.h`](srctree/include/linux/bug.h)
+pub fn bug() -> ! {
+    // SAFETY: takes nothing, does not return.
+    unsafe { bindings::kdump_helper_bug() }
 }
