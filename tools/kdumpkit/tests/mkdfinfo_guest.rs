@@ -7,7 +7,7 @@
 #[path = "mkdfinfo/guest.rs"]
 mod guest;
 
-use guest::{Guest, makedumpfile};
+use guest::{Body, Guest, makedumpfile};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -26,6 +26,7 @@ fn mkdfinfo_on_a_stock_kernel() {
     removal_with_open_files_is_clean(&guest);
     file_fits_the_dump(&guest);
     makedumpfile_takes_the_file(&guest);
+    file_corrects_makedumpfile_at_level_31(&guest);
     if std::env::var_os("KEEP").is_none() {
         fs::remove_dir_all(&guest.folder).expect("removing the run's folder");
     }
@@ -231,17 +232,38 @@ fn makedumpfile_takes_the_file(guest: &Guest) {
             "level {level}: -i instead of the note gives another dump"
         );
     }
-    // A value of the file beats the note's: with another page type for buddy pages, no free page is left out.
-    let kept = guest
+    // A value of the file beats the note's: a wrong bit for PG_lru turns other pages into cache.
+    let wrong = guest
         .part("build")
-        .replace("MAPCOUNT_VALUE=-268435456", "MAPCOUNT_VALUE=-1");
-    let kept = guest.write("kept.mkdfinfo", &kept);
-    let more = makedumpfile(guest, "16", Some(&kept), &guest.vmcore());
-    let less = makedumpfile(guest, "16", None, &guest.vmcore());
+        .replace("NUMBER(PG_lru)=5", "NUMBER(PG_lru)=30");
+    let wrong = guest.write("wrong-lru.mkdfinfo", &wrong);
+    let with_wrong = makedumpfile(guest, "4", Some(&wrong), &guest.vmcore()).page_count();
+    let right = makedumpfile(guest, "4", None, &guest.vmcore()).page_count();
     assert!(
-        more.len() >= less.len(),
-        "{} and {} bytes",
-        more.len(),
-        less.len()
+        with_wrong.abs_diff(right) > 1000,
+        "{with_wrong} and {right} pages"
+    );
+}
+
+/// The distribution's makedumpfile does not know page.compound_info: at level 31 it loses tail pages of slabs, unless the
+/// file tells it under the name that it knows.
+fn file_corrects_makedumpfile_at_level_31(guest: &Guest) {
+    let right = guest.folder.join("right");
+    let mut filter = Command::new(env!("CARGO_BIN_EXE_kdumpkit"));
+    let filter = filter
+        .args(["filter", "-f", "-l", "-d", "31"])
+        .arg(guest.vmcore())
+        .arg(&right)
+        .output();
+    assert!(filter.expect("kdumpkit filter").status.success());
+    let right = Body::read(&right);
+    let build = guest.folder.join("build.mkdfinfo");
+    let corrected = makedumpfile(guest, "31", Some(&build), &guest.vmcore());
+    let alone = makedumpfile(guest, "31", None, &guest.vmcore());
+    assert_eq!(right.pages_missing_in(&corrected), 0, "with the file");
+    assert_ne!(
+        right.pages_missing_in(&alone),
+        0,
+        "alone: if this is fixed, drop the work-around from the docs"
     );
 }

@@ -252,8 +252,49 @@ fn split(output: &str) -> HashMap<String, String> {
     parts
 }
 
-/// Runs the distribution's makedumpfile and returns the dump without its headers and notes, which name the source.
-pub fn makedumpfile(guest: &Guest, level: &str, info: Option<&Path>, vmcore: &Path) -> Vec<u8> {
+/// A kdump-compressed dump without its headers and notes, which name the source: bitmaps, descriptors, data.
+#[derive(PartialEq, Eq)]
+pub struct Body {
+    bytes: Vec<u8>,
+    /// Length of each of the two bitmaps: which frames are RAM, which are in the dump.
+    bitmap_bytes: usize,
+}
+
+impl Body {
+    /// Reads a dump. struct disk_dump_header: block_size at 428, sub_hdr_size and bitmap_blocks (in blocks) at 432, 436.
+    pub fn read(path: &Path) -> Body {
+        let dump = fs::read(path).expect("dump");
+        assert_eq!(&dump[..8], b"KDUMP   ");
+        let word = |at: usize| {
+            u32::from_le_bytes([dump[at], dump[at + 1], dump[at + 2], dump[at + 3]]) as usize
+        };
+        Body {
+            bytes: dump[word(428) * (1 + word(432))..].to_vec(),
+            bitmap_bytes: word(428) * word(436) / 2,
+        }
+    }
+
+    fn dumped(&self) -> &[u8] {
+        &self.bytes[self.bitmap_bytes..2 * self.bitmap_bytes]
+    }
+
+    /// How many pages it holds.
+    pub fn page_count(&self) -> u32 {
+        self.dumped().iter().map(|byte| byte.count_ones()).sum()
+    }
+
+    /// How many of its pages `other` does not hold.
+    pub fn pages_missing_in(&self, other: &Body) -> u32 {
+        self.dumped()
+            .iter()
+            .zip(other.dumped())
+            .map(|(mine, theirs)| (mine & !theirs).count_ones())
+            .sum()
+    }
+}
+
+/// Runs the distribution's makedumpfile.
+pub fn makedumpfile(guest: &Guest, level: &str, info: Option<&Path>, vmcore: &Path) -> Body {
     let out = guest.folder.join("out");
     let mut command = guest.tree.in_buildroot("makedumpfile");
     command
@@ -272,11 +313,5 @@ pub fn makedumpfile(guest: &Guest, level: &str, info: Option<&Path>, vmcore: &Pa
         "{command:?}: {}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let dump = fs::read(&out).expect("dump");
-    // struct disk_dump_header: block_size at 428, sub_hdr_size (in blocks) at 432.
-    let word = |at: usize| {
-        u32::from_le_bytes([dump[at], dump[at + 1], dump[at + 2], dump[at + 3]]) as usize
-    };
-    assert_eq!(&dump[..8], b"KDUMP   ");
-    dump[word(428) * (1 + word(432))..].to_vec()
+    Body::read(&out)
 }
