@@ -2,6 +2,7 @@
 //! kdumpkit: everything that userspace does for kdump, in one static binary.
 
 pub mod event;
+pub mod facts;
 pub mod filter;
 pub mod init;
 pub mod initramfs;

@@ -40,6 +40,11 @@ pub struct CaptureRole {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Collector {
+    /// kdumpkit's own filter with these arguments.
+    Filter {
+        /// Arguments before the two file names.
+        arguments: Vec<String>,
+    },
     /// The ELF vmcore as it is; zero pages become holes.
     Elf,
     /// The distribution's makedumpfile with these arguments.
@@ -94,6 +99,11 @@ fn write_dump(role: &CaptureRole) -> Result<(String, u64, Duration)> {
     let start = Instant::now();
     let folder = Path::new(MOUNT_POINT).join(&role.folder);
     fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+    // The log first: it is small, and often all that is needed.
+    let log = folder.join("vmcore-dmesg.txt");
+    filter(&["--dump-dmesg".to_owned()], &log)
+        .and_then(|()| Ok(File::open(&log)?.sync_all()?))
+        .with_context(|| format!("writing the kernel log to {}", log.display()))?;
     let incomplete = folder.join("vmcore-incomplete");
     collect(&role.collector, &incomplete)
         .with_context(|| format!("writing {}", incomplete.display()))?;
@@ -112,23 +122,35 @@ fn write_dump(role: &CaptureRole) -> Result<(String, u64, Duration)> {
 
 fn collect(collector: &Collector, out: &Path) -> Result<()> {
     match collector {
+        Collector::Filter { arguments } => filter(arguments, out),
         Collector::Elf => copy_sparse(
             &mut File::open(VMCORE).context("opening /proc/vmcore")?,
             out,
         ),
         Collector::Makedumpfile { arguments } => {
-            let mut command = Command::new("/usr/bin/makedumpfile");
-            command.args(arguments).arg(VMCORE).arg(out);
-            let output = command
-                .output()
-                .with_context(|| format!("starting {command:?}"))?;
-            if !output.status.success() {
-                let words = String::from_utf8_lossy(&output.stderr);
-                bail!("{command:?} ended with {}: {}", output.status, words.trim());
-            }
-            Ok(())
+            collect_with(Command::new("/usr/bin/makedumpfile").args(arguments), out)
         }
     }
+}
+
+/// Runs this program's own filter, in a process of its own: PID 1 must outlive whatever happens to it.
+fn filter(arguments: &[String], out: &Path) -> Result<()> {
+    collect_with(
+        Command::new("/proc/self/exe").arg("filter").args(arguments),
+        out,
+    )
+}
+
+fn collect_with(command: &mut Command, out: &Path) -> Result<()> {
+    command.arg(VMCORE).arg(out);
+    let output = command
+        .output()
+        .with_context(|| format!("starting {command:?}"))?;
+    if !output.status.success() {
+        let words = String::from_utf8_lossy(&output.stderr);
+        bail!("{command:?} ended with {}: {}", output.status, words.trim());
+    }
+    Ok(())
 }
 
 fn copy_sparse(source: &mut impl Read, path: &Path) -> Result<()> {

@@ -11,7 +11,7 @@ use crate::init::Collector;
 use crate::tree::Tree;
 use crate::vm::Accel;
 use anyhow::{Context, Result, ensure};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use cycle::Bench;
 use progress::Progress;
 use report::{Outcome, Report};
@@ -54,6 +54,9 @@ pub struct TestArgs {
     /// Kernel release or the start of one (7.2, 7.3.4+deb13-amd64); the newest 7.x on offer otherwise
     #[arg(long, value_name = "VER", env = "KVER")]
     kernel: Option<String>,
+    /// What writes the dump
+    #[arg(long, value_enum, default_value = "kdumpkit")]
+    collector: CollectorName,
     /// Memory reserved for the capture kernel
     #[arg(long, value_name = "SIZE", default_value = "256M")]
     crashkernel: String,
@@ -72,6 +75,33 @@ pub struct TestArgs {
     /// Make the capture kernel hang: shows what a lost virtual machine looks like
     #[arg(long)]
     hang_capture: bool,
+}
+
+/// The collectors that can be asked for.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum CollectorName {
+    /// kdumpkit's filter, level 31, zstd
+    Kdumpkit,
+    /// The distribution's makedumpfile, lzo
+    Makedumpfile,
+    /// The whole vmcore
+    Elf,
+}
+
+impl CollectorName {
+    fn collector(self) -> Collector {
+        let owned = |arguments: &[&str]| arguments.iter().map(|a| (*a).to_owned()).collect();
+        match self {
+            CollectorName::Kdumpkit => Collector::Filter {
+                arguments: owned(&["-z", "-d", "31"]),
+            },
+            // Level 17: with 31 the packaged makedumpfile loses pages of 7.x kernels that debuggers need.
+            CollectorName::Makedumpfile => Collector::Makedumpfile {
+                arguments: owned(&["-l", "-d", "17"]),
+            },
+            CollectorName::Elf => Collector::Elf,
+        }
+    }
 }
 
 /// Runs `kdumpkit test`.
@@ -176,10 +206,7 @@ fn scenario(args: &TestArgs, point: &str, crash_type: &str) -> Scenario {
         count: args.count,
         recur: args.recur,
         crashkernel: args.crashkernel.clone(),
-        // Level 17 (zero and free pages): one of the levels at which the distribution's makedumpfile is right on 7.x.
-        collector: Collector::Makedumpfile {
-            arguments: ["-l", "-d", "17"].map(String::from).to_vec(),
-        },
+        collector: args.collector.collector(),
         deadline: Duration::from_secs(args.deadline),
         hang_capture: args.hang_capture,
     }
