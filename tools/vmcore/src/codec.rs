@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The page codecs of kdump-compressed files. The numbers are the format's own flag bits.
 
+mod lzo;
+
+pub use lzo::Lzo;
+
 use crate::addr::PAGE_SIZE;
 use crate::error::{Error, Result};
+use zstd::zstd_safe::CParameter;
 
 /// How one page is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -120,13 +125,23 @@ impl Decoder {
     }
 }
 
+/// Room that every codec may want for one page of incompressible data.
+pub const WORST_CASE_BYTES: usize = 2 * PAGE_SIZE as usize;
+
+/// zstd's fastest setting for inputs of one page: smaller than its own level 1, with a table an eighth the size.
+const ZSTD_PAGE_PARAMETERS: [CParameter; 3] = [
+    CParameter::HashLog(10),
+    CParameter::MinMatch(4),
+    CParameter::WindowLog(12),
+];
+
 /// Compression contexts of one thread.
 pub struct Encoder {
     codec: Codec,
     zlib: libdeflater::Compressor,
     snappy: snap::raw::Encoder,
+    lzo: Lzo,
     zstd: Option<zstd::bulk::Compressor<'static>>,
-    scratch: Vec<u8>,
 }
 
 impl Encoder {
@@ -134,44 +149,46 @@ impl Encoder {
     pub fn new(codec: Codec, level: Option<i32>) -> Encoder {
         let level = level.unwrap_or(1);
         let zlib_level = libdeflater::CompressionLvl::new(level.clamp(1, 12)).unwrap_or_default();
-        let zstd = (codec == Codec::Zstd)
-            .then(|| zstd::bulk::Compressor::new(level).ok())
-            .flatten();
         Encoder {
             codec,
             zlib: libdeflater::Compressor::new(zlib_level),
             snappy: snap::raw::Encoder::new(),
-            zstd,
-            scratch: vec![0; 2 * PAGE_SIZE as usize],
+            lzo: Lzo::default(),
+            zstd: (codec == Codec::Zstd)
+                .then(|| zstd_compressor(level))
+                .flatten(),
         }
     }
 
-    /// Appends one page to `out`, compressed if that makes it smaller, and says how.
-    pub fn encode(&mut self, page: &[u8], out: &mut Vec<u8>) -> Codec {
-        match self.compress(page) {
-            Some(bytes) if bytes < page.len() => {
-                out.extend_from_slice(&self.scratch[..bytes]);
-                self.codec
-            }
+    /// Puts one page at the start of `out`, compressed if that makes it smaller, and says how and how long it is.
+    /// `out` has room for [`WORST_CASE_BYTES`].
+    pub fn encode(&mut self, page: &[u8], out: &mut [u8]) -> (Codec, usize) {
+        match self.compress(page, out) {
+            Some(bytes) if bytes < page.len() => (self.codec, bytes),
             _ => {
-                out.extend_from_slice(page);
-                Codec::Raw
+                out[..page.len()].copy_from_slice(page);
+                (Codec::Raw, page.len())
             }
         }
     }
 
-    fn compress(&mut self, page: &[u8]) -> Option<usize> {
-        let scratch = &mut self.scratch[..];
+    fn compress(&mut self, page: &[u8], out: &mut [u8]) -> Option<usize> {
         match self.codec {
             Codec::Raw => None,
-            Codec::Zlib => self.zlib.zlib_compress(page, scratch).ok(),
-            Codec::Lzo => {
-                let data = lzo1x::compress(page, lzo1x::CompressLevel::default());
-                scratch.get_mut(..data.len())?.copy_from_slice(&data);
-                Some(data.len())
-            }
-            Codec::Snappy => self.snappy.compress(page, scratch).ok(),
-            Codec::Zstd => self.zstd.as_mut()?.compress_to_buffer(page, scratch).ok(),
+            Codec::Zlib => self.zlib.zlib_compress(page, out).ok(),
+            Codec::Lzo => self.lzo.compress(page, out),
+            Codec::Snappy => self.snappy.compress(page, out).ok(),
+            Codec::Zstd => self.zstd.as_mut()?.compress_to_buffer(page, out).ok(),
         }
     }
+}
+
+fn zstd_compressor(level: i32) -> Option<zstd::bulk::Compressor<'static>> {
+    let mut zstd = zstd::bulk::Compressor::new(level).ok()?;
+    if level == 1 {
+        for parameter in ZSTD_PAGE_PARAMETERS {
+            zstd.set_parameter(parameter).ok()?;
+        }
+    }
+    Some(zstd)
 }

@@ -14,7 +14,7 @@ use crate::notes::Notes;
 use crate::pages::map::Bits;
 use crate::paging::{Mapping, Paging, page_of};
 use crate::prstatus::{self, PrStatus};
-use crate::source::{FileSource, ReadAt};
+use crate::source::{FileSource, Map, ReadAt};
 use crate::split::SplitSet;
 use crate::symbols::Symbols;
 use std::fs::File;
@@ -253,6 +253,11 @@ impl Dump {
     /// As [`Dump::read_phys`].
     pub fn read_pages(&self, pfn: Pfn, buf: &mut [u8]) -> Result<()> {
         self.image.read_pages(pfn, buf)
+    }
+
+    /// Maps the neighbourhood of a page, where that is better than reading.
+    pub fn window(&self, pfn: Pfn) -> Option<(Pfn, Map)> {
+        self.image.window(pfn)
     }
 
     /// The ELF notes as one PT_NOTE segment.

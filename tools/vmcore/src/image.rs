@@ -4,6 +4,7 @@
 use crate::addr::{Pfn, PhysAddr};
 use crate::error::Result;
 use crate::pages::map::Bits;
+use crate::source::Map;
 use std::ops::Range;
 
 /// The formats that are read.
@@ -42,6 +43,12 @@ pub trait Image: Send + Sync {
     /// As [`Image::read_phys`].
     fn read_pages(&self, pfn: Pfn, buf: &mut [u8]) -> Result<()> {
         self.read_phys(pfn.addr(), buf)
+    }
+
+    /// Maps the neighbourhood of a page: the first page frame of the window, and its bytes. None where reading is the
+    /// way to go.
+    fn window(&self, _pfn: Pfn) -> Option<(Pfn, Map)> {
+        None
     }
 
     /// The ELF notes as one PT_NOTE segment.

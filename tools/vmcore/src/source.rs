@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Bytes at offsets: a file, or a file inside a flattened stream.
 
+mod map;
+
+pub use map::Map;
+
 use crate::error::{Error, Result};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -15,6 +19,11 @@ pub trait ReadAt: Send + Sync {
 
     /// Length in bytes.
     fn len(&self) -> u64;
+
+    /// Maps a part, where that is faster than reading and safe. Both numbers are multiples of the page size.
+    fn map(&self, _offset: u64, _bytes: usize) -> Option<Map> {
+        None
+    }
 
     /// Whether there are no bytes at all.
     fn is_empty(&self) -> bool {
@@ -54,13 +63,17 @@ pub trait ReadAt: Send + Sync {
     }
 }
 
-/// A regular file, a block device, /proc/vmcore or /proc/kcore, read with pread.
+/// A regular file, a block device, /proc/vmcore or /proc/kcore, read with pread; /proc/vmcore can also be mapped.
 ///
-/// No mapping: pread keeps the resident size constant, and /proc/vmcore is as fast with large reads.
+/// Files are not mapped: another process could cut them, which would end this one.
 pub struct FileSource {
     file: File,
     bytes: u64,
+    in_procfs: bool,
 }
+
+/// `f_type` of procfs (include/uapi/linux/magic.h).
+const PROC_SUPER_MAGIC: i64 = 0x9fa0;
 
 impl FileSource {
     /// Wraps an open file.
@@ -78,7 +91,12 @@ impl FileSource {
             0 => (&file).seek(SeekFrom::End(0)).unwrap_or(0),
             bytes => bytes,
         };
-        Ok(FileSource { file, bytes })
+        let in_procfs = rustix::fs::fstatfs(&file).is_ok_and(|fs| fs.f_type == PROC_SUPER_MAGIC);
+        Ok(FileSource {
+            file,
+            bytes,
+            in_procfs,
+        })
     }
 }
 
@@ -104,6 +122,13 @@ impl ReadAt for FileSource {
 
     fn len(&self) -> u64 {
         self.bytes
+    }
+
+    fn map(&self, offset: u64, bytes: usize) -> Option<Map> {
+        // Of all files in procfs only vmcore takes a mapping; kcore and the rest refuse.
+        self.in_procfs
+            .then(|| Map::new(&self.file, offset, bytes))
+            .flatten()
     }
 }
 

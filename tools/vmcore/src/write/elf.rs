@@ -233,7 +233,7 @@ struct Data<'a> {
 
 impl Data<'_> {
     fn write(&mut self, batch: &Batch, out: &mut dyn Output) -> Result<()> {
-        let mut data = batch.data.as_slice();
+        let mut data = batch.data();
         let mut plain = Vec::with_capacity(batch.pages.len() * PAGE_SIZE as usize);
         let pfns = batch.runs.iter().cloned().flatten();
         for (pfn, page) in pfns.zip(&batch.pages) {

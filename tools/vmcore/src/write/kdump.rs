@@ -166,7 +166,7 @@ impl Writer<'_> {
     }
 
     fn batch(&mut self, batch: &Batch) -> Result<()> {
-        self.out.write_at(self.data_at, &batch.data)?;
+        self.out.write_at(self.data_at, batch.data())?;
         let mut offset = self.data_at;
         for page in &batch.pages {
             let (at, bytes, codec) = match *page {

@@ -6,9 +6,10 @@
 //! nobody works on. The number of batches bounds the memory, whatever the size of RAM.
 
 use crate::addr::{PAGE_SIZE, Pfn};
-use crate::codec::{Codec, Decoder, Encoder};
+use crate::codec::{Codec, Decoder, Encoder, WORST_CASE_BYTES};
 use crate::dump::Dump;
 use crate::error::{Error, Result};
+use crate::source::Map;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Mutex;
@@ -53,9 +54,26 @@ pub struct Batch {
     pub runs: Vec<Range<u64>>,
     /// One entry a page.
     pub pages: Vec<Stored>,
-    /// The data of the pages, one after another.
-    pub data: Vec<u8>,
+    /// Room for the data of all pages; allocated once.
+    buf: Vec<u8>,
+    used: usize,
     raw: Vec<u8>,
+}
+
+impl Batch {
+    /// The data of the pages, one after another.
+    pub fn data(&self) -> &[u8] {
+        &self.buf[..self.used]
+    }
+
+    fn clear(&mut self) {
+        self.pages.clear();
+        self.used = 0;
+        // No page becomes longer, and the codec may need more while it works on the last one.
+        self.buf
+            .resize(BATCH_PAGES as usize * PAGE + WORST_CASE_BYTES, 0);
+        self.raw.resize(BATCH_PAGES as usize * PAGE, 0);
+    }
 }
 
 /// What the workers do.
@@ -225,6 +243,9 @@ struct Worker<'a> {
     dump: &'a Dump,
     encoder: Encoder,
     check: Option<(Decoder, Vec<u8>)>,
+    window: Option<(Pfn, Map)>,
+    /// Whether the last try to map gave something; trying again for each run would cost a system call.
+    maps: bool,
 }
 
 impl<'a> Worker<'a> {
@@ -233,48 +254,91 @@ impl<'a> Worker<'a> {
             dump,
             encoder: Encoder::new(job.codec, job.level),
             check: job.check.then(|| (Decoder::default(), vec![0; PAGE])),
+            window: None,
+            maps: true,
         }
     }
 
     fn encode(&mut self, batch: &mut Batch) -> Result<()> {
-        batch.pages.clear();
-        batch.data.clear();
-        for run in batch.runs.clone() {
-            let bytes = (run.end - run.start) as usize * PAGE;
-            batch.raw.resize(bytes, 0);
-            if self.dump.read_pages(Pfn(run.start), &mut batch.raw).is_ok() {
-                for page in batch.raw.chunks_exact(PAGE) {
-                    let stored = self.page(page, &mut batch.data)?;
-                    batch.pages.push(stored);
+        batch.clear();
+        let Batch {
+            runs,
+            pages,
+            buf,
+            used,
+            raw,
+        } = batch;
+        for run in runs {
+            let mut rest = run.clone();
+            while !rest.is_empty() {
+                if let Some(window) = self.window(rest.start) {
+                    let (first, map) = &window;
+                    let here = (rest.start - first.0) as usize * PAGE;
+                    for page in map[here..]
+                        .chunks_exact(PAGE)
+                        .take((rest.end - rest.start) as usize)
+                    {
+                        pages.push(self.page(page, buf, used)?);
+                        rest.start += 1;
+                    }
+                    self.window = Some(window);
+                    continue;
                 }
-            } else {
-                self.page_by_page(run, batch)?;
+                self.read(rest.clone(), raw, pages, buf, used)?;
+                rest.start = rest.end;
             }
         }
         Ok(())
     }
 
-    /// One bad page must not take its neighbours with it.
-    fn page_by_page(&mut self, run: Range<u64>, batch: &mut Batch) -> Result<()> {
-        let mut page = [0; PAGE];
-        for pfn in run {
-            let stored = match self.dump.read_pages(Pfn(pfn), &mut page) {
-                Ok(()) => self.page(&page, &mut batch.data)?,
-                Err(_) => Stored::Unreadable,
-            };
-            batch.pages.push(stored);
+    /// A window that has this page, if the source can be mapped.
+    fn window(&mut self, pfn: u64) -> Option<(Pfn, Map)> {
+        let covers =
+            |(first, map): &(Pfn, Map)| first.0 <= pfn && pfn < first.0 + (map.len() / PAGE) as u64;
+        let old = self.window.take();
+        if old.as_ref().is_some_and(covers) {
+            return old;
         }
+        // The old one goes first: two windows are more than is needed.
+        drop(old);
+        if self.maps {
+            let window = self.dump.window(Pfn(pfn)).filter(covers);
+            self.maps = window.is_some();
+            return window;
+        }
+        None
+    }
+
+    fn read(
+        &mut self,
+        run: Range<u64>,
+        raw: &mut [u8],
+        pages: &mut Vec<Stored>,
+        buf: &mut [u8],
+        used: &mut usize,
+    ) -> Result<()> {
+        let raw = &mut raw[..(run.end - run.start) as usize * PAGE];
+        let whole = self.dump.read_pages(Pfn(run.start), raw).is_ok();
+        for (pfn, page) in run.zip(raw.chunks_exact_mut(PAGE)) {
+            // One bad page must not take its neighbours with it.
+            if whole || self.dump.read_pages(Pfn(pfn), page).is_ok() {
+                pages.push(self.page(page, buf, used)?);
+            } else {
+                pages.push(Stored::Unreadable);
+            }
+        }
+        // A partial page at the end of RAM cannot be mapped, the memory behind it can.
+        self.maps |= raw.len() == PAGE;
         Ok(())
     }
 
-    fn page(&mut self, page: &[u8], data: &mut Vec<u8>) -> Result<Stored> {
+    fn page(&mut self, page: &[u8], buf: &mut [u8], used: &mut usize) -> Result<Stored> {
         if is_zero(page) {
             return Ok(Stored::Zero);
         }
-        let start = data.len();
-        let codec = self.encoder.encode(page, data);
+        let (codec, bytes) = self.encoder.encode(page, &mut buf[*used..]);
         if let Some((decoder, again)) = &mut self.check {
-            decoder.decode(codec, &data[start..], again)?;
+            decoder.decode(codec, &buf[*used..*used + bytes], again)?;
             if again != page {
                 return Err(Error::format(
                     "compressed page",
@@ -282,8 +346,11 @@ impl<'a> Worker<'a> {
                 ));
             }
         }
-        let bytes = (data.len() - start) as u32;
-        Ok(Stored::Data { codec, bytes })
+        *used += bytes;
+        Ok(Stored::Data {
+            codec,
+            bytes: bytes as u32,
+        })
     }
 }
 
