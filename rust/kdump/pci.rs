@@ -17,6 +17,9 @@ use kernel::{
 pub(crate) const D0: c_int = 0;
 pub(crate) const D3HOT: c_int = 3;
 
+/// Milliseconds between the end of a reset and the first access (PCIe 6.0 6.6.1), unless somebody knows better.
+const SETTLE_MS: u32 = 100;
+
 /// A reference to one PCI function.
 ///
 /// # Invariants
@@ -304,7 +307,11 @@ impl PciDev {
 
     /// Milliseconds it needs after its bus was reset, before the first access.
     pub fn settle_ms(&self) -> u32 {
-        self.get().d3cold_delay
+        // Firmware and quirks change the field; without the power management capability nobody sets it at all.
+        match self.pm_capability() {
+            Some(_) => self.get().d3cold_delay,
+            None => SETTLE_MS,
+        }
     }
 
     /// Bus Master is on.
