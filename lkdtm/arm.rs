@@ -3,44 +3,46 @@
 //! Arming: from a name to a registered probe that counts and fires.
 
 use crate::{
+    complain,
     countdown::Countdown,
-    faults,
-    points::{Place, Point},
-    types::{Fault, Type},
+    faults::{self, elsewhere::InNmi},
+    harmless,
+    points::{Place, Point, ANY, TASK},
+    spec::Spec,
+    types::{Fault, RunIn},
 };
-use kdump::{kprobe, print};
+use kdump::{kprobe, nmi, print, task};
 use kernel::{fmt, prelude::*, str::CString};
-
-/// What to do at a crash point.
-#[derive(Clone, Copy)]
-pub(crate) struct Order {
-    /// How to crash.
-    pub(crate) kind: &'static Type,
-    /// On which hit, from 1.
-    pub(crate) count: u32,
-    /// Depth of the recursion of OVERFLOW.
-    pub(crate) recur_count: u32,
-}
 
 /// What a probe carries: counts hits, fires on the right one.
 pub(crate) struct Shot {
     countdown: Countdown,
-    order: Order,
+    spec: Spec,
+    filtered: bool,
     /// What is said when it fires, made beforehand because a handler must not format.
     message: CString,
 }
 
 impl Shot {
-    fn new(point: &dyn fmt::Display, symbol: &dyn fmt::Display, order: Order) -> Result<Self> {
-        let hits = (order.kind.fault != Fault::None).then_some(order.count);
+    fn new(point: &dyn fmt::Display, symbol: &dyn fmt::Display, spec: &Spec) -> Result<Self> {
+        let hits = (spec.kind.fault != Fault::None).then_some(spec.count);
         Ok(Self {
             countdown: Countdown::new(hits),
-            order,
+            spec: *spec,
+            filtered: !spec.filter.is_open(),
             message: CString::try_from_fmt(fmt!(
                 "crash point {point} fires: symbol={symbol} type={}",
-                order.kind.name
+                spec.kind.name
             ))?,
         })
+    }
+
+    #[cold]
+    #[inline(never)]
+    #[link_section = ".kprobes.text"]
+    fn passes(&self) -> bool {
+        let (pid, comm) = task::current();
+        self.spec.filter.matches(task::cpu(), pid, &comm)
     }
 
     /// The firing hit: says so in the log, which every context allows because the consoles are left alone, and crashes.
@@ -49,13 +51,16 @@ impl Shot {
     #[link_section = ".kprobes.text"]
     fn fire(&self) {
         print::alert_deferred(c"lkdtm", &self.message);
-        faults::run(self.order.kind.fault, self.order.recur_count);
+        faults::run(&self.spec);
     }
 }
 
 impl kprobe::Handler for Shot {
     #[inline(always)]
     fn hit(&self) {
+        if self.filtered && !self.passes() {
+            return;
+        }
         if self.countdown.hit() {
             self.fire();
         }
@@ -63,13 +68,39 @@ impl kprobe::Handler for Shot {
 }
 
 /// An armed crash point; disarmed when dropped.
-pub(crate) type Armed = Pin<KBox<kprobe::Kprobe<Shot>>>;
+pub(crate) struct Armed {
+    probe: Pin<KBox<kprobe::Kprobe<Shot>>>,
+    name: CString,
+    symbol: CString,
+    /// Held while the probe may fire.
+    _nmi: Option<Pin<KBox<nmi::Registration>>>,
+}
+
+impl fmt::Display for Armed {
+    /// The state, as debugfs shows it: `KEY=VALUE`, separated by blanks. Documented in ABI/testing/debugfs-lkdtm.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shot = self.probe.handler();
+        f.write_fmt(fmt!(
+            "point={} symbol={} type={} count={} hits={} left={} missed={} fired={}",
+            Text(&self.name),
+            Text(&self.symbol),
+            shot.spec.kind.name,
+            shot.spec.count,
+            shot.countdown.hits(),
+            shot.countdown.left(),
+            self.probe.missed(),
+            if shot.countdown.fired() { "yes" } else { "no" },
+        ))
+    }
+}
 
 /// Crashes here and now; returns if the fault does.
-pub(crate) fn direct(point: &Point, order: Order) -> Result {
-    let order = Order { count: 1, ..order };
-    let shot = Shot::new(&point.name, &"-", order)?;
-    log_armed(&point.name, &"-", order);
+pub(crate) fn direct(point: &Point, spec: &Spec) -> Result {
+    let spec = Spec { count: 1, ..*spec };
+    let shot = Shot::new(&point.name, &"-", &spec)?;
+    let _nmi = nmi_if_needed(&spec)?;
+    log_armed(&point.name, &"-", &spec);
+    harmless::warn(&spec, TASK);
     shot.fire();
     Ok(())
 }
@@ -79,10 +110,11 @@ pub(crate) fn direct(point: &Point, order: Order) -> Result {
 /// # Errors
 ///
 /// `ENOENT`: this kernel has none of the symbols. Otherwise why the last of those it has cannot be probed.
-pub(crate) fn point(point: &Point, order: Order) -> Result<Armed> {
+pub(crate) fn point(point: &Point, spec: &Spec) -> Result<Armed> {
+    check_sleep(spec)?;
     let mut error = ENOENT;
     for symbol in point.symbols {
-        match probe(&point.name, Place::entry(symbol), order) {
+        match probe(&point.name, Place::entry(symbol), spec, point.contexts) {
             Ok(armed) => return Ok(armed),
             Err(e) if e == ENOENT => {}
             Err(e) => error = e,
@@ -101,27 +133,58 @@ pub(crate) fn point(point: &Point, order: Order) -> Result<Armed> {
 /// # Errors
 ///
 /// As [`kprobe::Kprobe::register`].
-pub(crate) fn place(name: &str, place: Place<'_>, order: Order) -> Result<Armed> {
-    probe(&name, place, order)
+pub(crate) fn place(name: &str, place: Place<'_>, spec: &Spec) -> Result<Armed> {
+    check_sleep(spec)?;
+    probe(&name, place, spec, ANY).map_err(|e| complain::refused(name, place, e))
 }
 
-fn probe(name: &dyn fmt::Display, place: Place<'_>, order: Order) -> Result<Armed> {
-    let shot = Shot::new(name, &place, order)?;
+/// A probe handler may not sleep.
+fn check_sleep(spec: &Spec) -> Result {
+    if spec.kind.direct_only {
+        pr_err!(
+            "crash type {}: needs a task that may sleep; use it with point DIRECT\n",
+            spec.kind.name
+        );
+        return Err(EINVAL);
+    }
+    Ok(())
+}
+
+fn probe(name: &dyn fmt::Display, place: Place<'_>, spec: &Spec, contexts: u8) -> Result<Armed> {
+    let nmi = nmi_if_needed(spec)?;
+    let shot = Shot::new(name, &place, spec)?;
+    let (name_text, place_text) = (
+        CString::try_from_fmt(fmt!("{name}"))?,
+        CString::try_from_fmt(fmt!("{place}"))?,
+    );
     let symbol = CString::try_from_fmt(fmt!("{}", place.symbol))?;
-    let armed = KBox::pin_init(
+    let probe = KBox::pin_init(
         kprobe::Kprobe::register(symbol, place.offset_bytes, shot),
         GFP_KERNEL,
     )?;
-    log_armed(name, &place, order);
-    Ok(armed)
+    log_armed(name, &place, spec);
+    harmless::warn(spec, contexts);
+    Ok(Armed {
+        probe,
+        name: name_text,
+        symbol: place_text,
+        _nmi: nmi,
+    })
+}
+
+fn nmi_if_needed(spec: &Spec) -> Result<Option<Pin<KBox<nmi::Registration>>>> {
+    if spec.run_in != RunIn::Nmi {
+        return Ok(None);
+    }
+    KBox::pin_init(nmi::Registration::new::<InNmi>(c"lkdtm"), GFP_KERNEL).map(Some)
 }
 
 /// A line for people and for tests: keep its form.
-fn log_armed(name: &dyn fmt::Display, symbol: &dyn fmt::Display, order: Order) {
+fn log_armed(name: &dyn fmt::Display, symbol: &dyn fmt::Display, spec: &Spec) {
     pr_info!(
         "crash point {name} armed: symbol={symbol} type={} count={}\n",
-        order.kind.name,
-        order.count
+        spec.kind.name,
+        spec.count
     );
 }
 
@@ -134,6 +197,15 @@ impl fmt::Display for List<'_> {
             write!(f, "{}{name}", if i == 0 { "" } else { ", " })?;
         }
         Ok(())
+    }
+}
+
+/// A C string as it is.
+struct Text<'a>(&'a CStr);
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.to_str().unwrap_or("?"))
     }
 }
 

@@ -4,13 +4,19 @@
 #include <linux/crash_dump.h>
 #include <linux/irqflags.h>
 #include <linux/kprobes.h>
+#include <linux/list.h>
 #include <linux/pci.h>
 #include <linux/preempt.h>
 #include <linux/sysfs.h>
 #include <linux/version.h>
 #include <linux/vmcore_info.h>
 #include <linux/printk.h>
+#include <linux/sched.h>
 #include <linux/smp.h>
+
+#ifdef CONFIG_X86_LOCAL_APIC
+#include <asm/apic.h>
+#endif
 
 #include "helpers.h"
 
@@ -30,6 +36,11 @@ bool __kprobes notrace kdump_helper_irqs_disabled(void)
 	return irqs_disabled();
 }
 
+struct task_struct * __kprobes notrace kdump_helper_current(void)
+{
+	return current;
+}
+
 unsigned int __kprobes notrace kdump_helper_cpu(void)
 {
 	return raw_smp_processor_id();
@@ -42,6 +53,45 @@ void kdump_helper_printk_deferred(const char *fmt, ...)
 	va_start(args, fmt);
 	vprintk_emit(0, LOGLEVEL_SCHED, NULL, fmt, args);
 	va_end(args);
+}
+
+void kdump_helper_list_del(struct list_head *entry)
+{
+	list_del(entry);
+}
+
+void kdump_helper_preempt_disable(void)
+{
+	preempt_disable();
+}
+
+void kdump_helper_irqs_disable(void)
+{
+	local_irq_disable();
+}
+
+void kdump_helper_guarded_array(void (*smash)(void *buffer))
+{
+	char buffer[8];
+
+	smash(buffer);
+}
+
+void kdump_helper_guarded_object(void (*smash)(void *buffer))
+{
+	unsigned long object;
+
+	smash(&object);
+}
+
+bool kdump_helper_nmi_self(void)
+{
+#ifdef CONFIG_X86_LOCAL_APIC
+	apic->send_IPI(raw_smp_processor_id(), NMI_VECTOR);
+	return true;
+#else
+	return false;
+#endif
 }
 
 void kdump_helper_bug(void)

@@ -6,13 +6,20 @@
 //! One room per C header:
 //!
 //! - [`context`]: where am I running (task, softirq, hard interrupt, NMI)?
+//! - [`debugfs`]: does an entry exist?
 //! - [`image`]: constant tables and variables of the kernel's image, by address; its VMCOREINFO note.
+//! - [`kexec`]: is a capture kernel loaded?
 //! - [`kprobe`]: run code when a kernel function is entered.
 //! - [`layout`]: sizes and offsets that the kernel's headers say.
+//! - [`locks`]: take well-known locks and never give them back.
+//! - [`nmi`]: non-maskable interrupts for ourselves.
 //! - [`param`]: module parameters, strings among them.
 //! - [`pci`], [`pci_reset`], [`pci_shield`]: all PCI functions, resetting them, and what must not notice.
 //! - [`sysfs`]: directories of read-only files.
 //! - [`print`]: log in places where `pr_*!` may deadlock.
+//! - [`stack`]: frames that the stack protector guards.
+//! - [`sysctl`]: read settings below /proc/sys.
+//! - [`task`]: the current CPU and task, for probe handlers.
 //!
 //! `unsafe` lives here, so that the module folders (but lkdtm/faults, which breaks the machine on purpose) do without.
 
@@ -22,12 +29,20 @@
 
 #[path = "kdump/context.rs"]
 pub mod context;
+#[path = "kdump/debugfs.rs"]
+pub mod debugfs;
 #[path = "kdump/image.rs"]
 pub mod image;
+#[path = "kdump/kexec.rs"]
+pub mod kexec;
 #[path = "kdump/kprobe.rs"]
 pub mod kprobe;
 #[path = "kdump/layout.rs"]
 pub mod layout;
+#[path = "kdump/locks.rs"]
+pub mod locks;
+#[path = "kdump/nmi.rs"]
+pub mod nmi;
 #[path = "kdump/param.rs"]
 pub mod param;
 #[path = "kdump/pci.rs"]
@@ -36,10 +51,16 @@ pub mod pci;
 pub mod pci_reset;
 #[path = "kdump/pci_shield.rs"]
 pub mod pci_shield;
-#[path = "kdump/sysfs.rs"]
-pub mod sysfs;
 #[path = "kdump/print.rs"]
 pub mod print;
+#[path = "kdump/stack.rs"]
+pub mod stack;
+#[path = "kdump/sysctl.rs"]
+pub mod sysctl;
+#[path = "kdump/sysfs.rs"]
+pub mod sysfs;
+#[path = "kdump/task.rs"]
+pub mod task;
 
 #[allow(
     clippy::all,
@@ -100,4 +121,18 @@ pub fn has_cap_syslog() -> bool {
 pub fn bug() -> ! {
     // SAFETY: takes nothing, does not return.
     unsafe { bindings::kdump_helper_bug() }
+}
+
+/// Removes an entry from a list.
+///
+/// # Safety
+///
+/// `entry` is in a list that nobody else changes.
+///
+/// Context: any.
+///
+/// C header: [`include/linux/list.h`](srctree/include/linux/list.h)
+pub unsafe fn list_del(entry: *mut kernel::bindings::list_head) {
+    // SAFETY: by the caller's promise.
+    unsafe { bindings::kdump_helper_list_del(entry) }
 }

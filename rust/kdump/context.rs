@@ -55,3 +55,19 @@ pub fn irqs_disabled() -> bool {
     // SAFETY: reads the flags register.
     unsafe { bindings::kdump_helper_irqs_disabled() }
 }
+
+/// Turns interrupts off on this CPU, for good: only for a CPU that is about to crash.
+///
+/// Context: any.
+pub fn irqs_disable() {
+    // SAFETY: allowed in every context; what comes of it is the caller's purpose.
+    unsafe { bindings::kdump_helper_irqs_disable() }
+}
+
+/// Turns preemption off for this task, for good: only for one that is about to hang.
+///
+/// Context: any.
+pub fn preempt_disable() {
+    // SAFETY: allowed in every context; what comes of it is the caller's purpose.
+    unsafe { bindings::kdump_helper_preempt_disable() }
+}

@@ -3,7 +3,11 @@
 
 #[path = "../../../lkdtm/countdown.rs"]
 pub mod countdown;
+#[path = "../../../lkdtm/filter.rs"]
+pub mod filter;
 #[path = "../../../lkdtm/points.rs"]
 pub mod points;
+#[path = "../../../lkdtm/spec.rs"]
+pub mod spec;
 #[path = "../../../lkdtm/types.rs"]
 pub mod types;
