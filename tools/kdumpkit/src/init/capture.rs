@@ -14,6 +14,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 const VMCORE: &str = "/proc/vmcore";
+/// The module that quiets devices.
+pub const RESET_MODULE: &str = "reset_devices";
+/// What it did, a line for each device.
+const RESET_REPORT: &str = "/sys/kernel/reset_devices/devices";
 const MOUNT_POINT: &str = "/mnt";
 const DEVICE_WAIT: Duration = Duration::from_secs(15);
 
@@ -62,6 +66,7 @@ pub fn run(role: &CaptureRole, reporter: &mut Reporter) -> Result<()> {
         Path::new(VMCORE).exists(),
         "{VMCORE} is missing: this is not a capture kernel"
     );
+    quiet_devices();
     modules::load_all(&role.modules)?;
     if role.hang {
         loop {
@@ -104,6 +109,7 @@ fn write_dump(role: &CaptureRole) -> Result<(String, u64, Duration)> {
     filter(&["--dump-dmesg".to_owned()], &log)
         .and_then(|()| Ok(File::open(&log)?.sync_all()?))
         .with_context(|| format!("writing the kernel log to {}", log.display()))?;
+    save_reset_report(&folder);
     let incomplete = folder.join("vmcore-incomplete");
     collect(&role.collector, &incomplete)
         .with_context(|| format!("writing {}", incomplete.display()))?;
@@ -118,6 +124,29 @@ fn write_dump(role: &CaptureRole) -> Result<(String, u64, Duration)> {
         .sync_all()
         .context("fsync of the dump's folder")?;
     Ok((format!("{}/vmcore", role.folder), bytes, start.elapsed()))
+}
+
+/// Before the first driver is loaded. Through modprobe, because that passes `reset_devices.skip=` and the like of the
+/// kernel's command line on. A dump from a machine with loud devices is better than none: failing is no error.
+fn quiet_devices() {
+    let status = Command::new("/bin/busybox")
+        .args(["modprobe", RESET_MODULE])
+        .status();
+    if !status.is_ok_and(|s| s.success()) {
+        eprintln!(
+            "kdumpkit init: {RESET_MODULE} is not loaded, devices may go on writing to memory"
+        );
+    }
+}
+
+/// Tells beside the dump how the devices were quieted before; no reason to lose the dump.
+fn save_reset_report(folder: &Path) {
+    let copy = folder.join("reset_devices.txt");
+    if Path::new(RESET_REPORT).exists() {
+        if let Err(error) = fs::copy(RESET_REPORT, &copy) {
+            eprintln!("kdumpkit init: writing {}: {error}", copy.display());
+        }
+    }
 }
 
 fn collect(collector: &Collector, out: &Path) -> Result<()> {

@@ -11,7 +11,7 @@ mod modules;
 mod report;
 mod system;
 
-pub use capture::{CaptureRole, Collector};
+pub use capture::{CaptureRole, Collector, RESET_MODULE};
 pub use guest::{CaptureImage, GuestRole};
 pub use load::Load;
 

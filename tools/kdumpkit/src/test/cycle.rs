@@ -3,7 +3,7 @@
 
 use super::scenario::Scenario;
 use crate::event::{Event, Stage};
-use crate::init::{CaptureImage, CaptureRole, Collector, GuestRole, Role};
+use crate::init::{CaptureImage, CaptureRole, Collector, GuestRole, RESET_MODULE, Role};
 use crate::initramfs::modules::ModuleTree;
 use crate::initramfs::{Recipe, closure};
 use crate::tree::{Kernel, Tree};
@@ -102,7 +102,8 @@ impl Bench {
                 .collect(),
             _ => Vec::new(),
         };
-        self.write_initramfs(&role, modules, files, path)
+        let packed = [modules, vec![RESET_MODULE.to_owned()]].concat();
+        self.write_initramfs(&role, packed, files, path)
     }
 
     fn write_guest_initramfs(

@@ -5,7 +5,7 @@ use crate::generate::*;
 use modlogic::reset::plan::{Decision, Keep, NotHot, Own};
 use modlogic::reset::report::Line;
 use modlogic::reset::sequence::Outcome;
-use modlogic::reset::topology::{Address, Function};
+use modlogic::reset::topology::Address;
 
 fn line(decision: Decision, outcome: Option<Outcome>) -> String {
     let functions = [
