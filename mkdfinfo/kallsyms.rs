@@ -87,7 +87,12 @@ impl Starts {
         };
         let (mut texts, mut rows) = ([&[][..]; ROWS], 0);
         for first in 0..=255 {
-            let text = tables.token(first)?.get(1..).unwrap_or_default();
+            let token = tables.token(first)?;
+            let Some(text) = token.get(1..) else {
+                // An empty token leaves the type letter to the second one: compare in full.
+                starts.row[usize::from(first)] = ROWS as u8 + 1;
+                continue;
+            };
             if !names.iter().any(|name| name.as_bytes().starts_with(text)) {
                 continue;
             }

@@ -28,6 +28,16 @@ pub enum FactsError {
     /// The symbol list is unreadable or hides its addresses.
     #[error("symbols: {0}")]
     Symbols(String),
+    /// A kernel file of another build.
+    #[error(
+        "the kernel is {running}, the file is of {file}: take the debug package of exactly this kernel"
+    )]
+    OtherKernel {
+        /// Release and build id of the kernel.
+        running: String,
+        /// Release and build id of the file.
+        file: String,
+    },
     /// The file is not an ELF file with debugging information.
     #[error("vmlinux: {0}")]
     Vmlinux(String),
@@ -121,6 +131,23 @@ impl Facts {
             }
         }
         collect::say_symbols(&mut self.values, source, names, &found, self.kernel_offset);
+    }
+
+    /// Adds what a kernel file says; the sources must agree from then on.
+    ///
+    /// # Errors
+    /// [`FactsError::OtherKernel`] when the file belongs to another kernel.
+    pub fn add_vmlinux(&mut self, file: &Facts) -> Result<(), FactsError> {
+        if (&self.osrelease, &self.build_id) != (&file.osrelease, &file.build_id) {
+            return Err(FactsError::OtherKernel {
+                running: format!("{} ({})", self.osrelease, self.build_id),
+                file: format!("{} ({})", file.osrelease, file.build_id),
+            });
+        }
+        for (value, other) in self.values.iter_mut().zip(&file.values) {
+            value.say(Source::Vmlinux, other.said(Source::Vmlinux));
+        }
+        Ok(())
     }
 
     /// Records what `source` says about the key at `i` of [`KEYS`].

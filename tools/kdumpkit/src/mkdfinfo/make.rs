@@ -32,6 +32,9 @@ pub fn make(args: &MkdfinfoArgs) -> Result<Made> {
         (None, None) if args.places.sysfs.is_dir() => Origin::Sysfs,
         (None, None) => Origin::Btf,
     };
+    if origin == Origin::Sysfs && args.vmlinux.is_some() {
+        bail!("-x does not go with --from sysfs: compare the two files with --diff");
+    }
     if origin == Origin::Sysfs && !args.explain {
         return from_sysfs(&args.places, args.boot);
     }
@@ -39,13 +42,12 @@ pub fn make(args: &MkdfinfoArgs) -> Result<Made> {
         (Origin::Sysfs, _) => {
             bail!("--explain: the module shows one value a key; use --from btf to see all sources")
         }
-        (Origin::Note, None) => from_note(&args.places)?,
-        (Origin::Btf, None) => from_btf(&args.places)?,
         (Origin::Vmlinux, Some(path)) => vmlinux::read(path)?,
         (Origin::Vmlinux, None) => {
             bail!("--from vmlinux needs -x VMLINUX, a kernel file with debugging information")
         }
-        (_, Some(_)) => bail!("-x goes with --from vmlinux only"),
+        (Origin::Note, file) => and_vmlinux(from_note(&args.places)?, file.as_deref())?,
+        (Origin::Btf, file) => and_vmlinux(from_btf(&args.places)?, file.as_deref())?,
     };
     if args.boot && origin == Origin::Vmlinux {
         bail!(
@@ -62,6 +64,16 @@ pub fn make(args: &MkdfinfoArgs) -> Result<Made> {
         text,
         conflicts: facts.conflicts(),
     })
+}
+
+/// A kernel file as one more source.
+fn and_vmlinux(mut facts: Facts, file: Option<&Path>) -> Result<Facts> {
+    if let Some(path) = file {
+        facts
+            .add_vmlinux(&vmlinux::read(path)?)
+            .with_context(|| path.display().to_string())?;
+    }
+    Ok(facts)
 }
 
 /// The module has done the work; the text is read back so that nothing that is not VMCOREINFO goes out.

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `kdumpkit mkdfinfo`: makes, compares and checks the file that dump filters read with `-i`.
 //!
-//! [`make`] makes it from one of four sources, [`diff`] compares two files, [`check`] holds one against a dump.
+//! [`make`] makes it from one of four sources, [`diff`] compares two files, [`check`] holds one against a dump,
+//! [`keys`] lists what can be in it.
 
 mod check;
 mod diff;
+mod keys;
 mod make;
 
 use anyhow::{Context, Result};
@@ -27,7 +29,7 @@ pub enum Origin {
     Note,
     /// The note, BTF and /proc/kallsyms of the running kernel: no module and no debug package needed
     Btf,
-    /// A vmlinux with debugging information (-x)
+    /// A vmlinux with debugging information (-x); the default when -x is given
     Vmlinux,
 }
 
@@ -49,7 +51,7 @@ pub struct MkdfinfoArgs {
     /// Write to FILE instead of standard output (makedumpfile's name for it: -g)
     #[arg(short = 'o', short_alias = 'g', long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Kernel file with debugging information, for --from vmlinux
+    /// Kernel file with debugging information: the source, or with --from btf|note one more that must agree
     #[arg(short = 'x', value_name = "VMLINUX")]
     vmlinux: Option<PathBuf>,
     /// Say which sources know each key, and what they say, instead of the file
@@ -62,6 +64,10 @@ pub struct MkdfinfoArgs {
     /// Hold a file against a dump: would `filter -i FILE VMCORE` use it, and what would change?
     #[arg(long, num_args = 2, value_names = ["FILE", "VMCORE"], group = "verb", conflicts_with_all = ["from", "output", "vmlinux"])]
     check: Option<Vec<PathBuf>>,
+
+    /// List all keys as a reStructuredText table: what they mean and which sources can know them
+    #[arg(long, group = "verb", conflicts_with_all = ["from", "output", "vmlinux"])]
+    keys: bool,
 
     #[command(flatten)]
     places: Places,
@@ -121,6 +127,10 @@ pub fn main(args: &MkdfinfoArgs) -> Result<ExitCode> {
     }
     if let Some([file, dump]) = args.check.as_deref() {
         return check::main(file, dump);
+    }
+    if args.keys {
+        print!("{}", keys::table());
+        return Ok(ExitCode::SUCCESS);
     }
     let made = make::make(args)?;
     for conflict in &made.conflicts {
