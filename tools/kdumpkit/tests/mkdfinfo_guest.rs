@@ -2,7 +2,8 @@
 //! mkdfinfo.ko and `kdumpkit mkdfinfo` on a stock kernel, and the distribution's makedumpfile with their files.
 //!
 //! One guest runs mkdfinfo/guest.sh, crashes and leaves its whole memory. Run it with
-//! `cargo test -p kdumpkit --test mkdfinfo_guest -- --ignored` (KVER= chooses the kernel, KEEP=1 keeps the dump).
+//! `cargo test -p kdumpkit --test mkdfinfo_guest -- --ignored` (KVER= chooses the kernel, KEEP=1 keeps the dump,
+//! VMLINUX=$(scripts/debug-vmlinux) adds DWARF and `makedumpfile -g` to the comparison).
 
 #[path = "mkdfinfo/guest.rs"]
 mod guest;
@@ -11,6 +12,7 @@ use guest::{Body, Guest, makedumpfile};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Instant;
 use vmcoreinfo::Vmcoreinfo;
 
 /// Dump levels at which the distribution's makedumpfile is right on 7.x by itself (its 31 loses slab pages).
@@ -27,6 +29,9 @@ fn mkdfinfo_on_a_stock_kernel() {
     file_fits_the_dump(&guest);
     makedumpfile_takes_the_file(&guest);
     file_corrects_makedumpfile_at_level_31(&guest);
+    if let Some(vmlinux) = std::env::var_os("VMLINUX") {
+        dwarf_agrees_and_makedumpfile_g_does_not(&guest, vmlinux.as_ref());
+    }
     if std::env::var_os("KEEP").is_none() {
         fs::remove_dir_all(&guest.folder).expect("removing the run's folder");
     }
@@ -265,5 +270,67 @@ fn file_corrects_makedumpfile_at_level_31(guest: &Guest) {
         right.pages_missing_in(&alone),
         0,
         "alone: if this is fixed, drop the work-around from the docs"
+    );
+}
+
+/// With the debug package: our three ways to the file agree; what `makedumpfile -g -x` makes of it, and the times.
+fn dwarf_agrees_and_makedumpfile_g_does_not(guest: &Guest, vmlinux: &Path) {
+    let (build, theirs) = (
+        guest.folder.join("build.mkdfinfo"),
+        guest.folder.join("theirs"),
+    );
+    let dwarf = guest.folder.join("dwarf.mkdfinfo");
+    let start = Instant::now();
+    let (status, text) = kdumpkit(&["-g".as_ref(), &dwarf, "-x".as_ref(), vmlinux]);
+    let ours_s = start.elapsed().as_secs_f64();
+    assert_eq!(status, Some(0), "{text}");
+    let (_, text) = kdumpkit(&["--diff".as_ref(), &build, &dwarf]);
+    let different: Vec<_> = text.lines().filter(|line| line.contains(" | ")).collect();
+    assert_eq!(
+        different,
+        [
+            "NUMBER(SECTION_SIZE_BITS): 27 | -",
+            "NUMBER(KERNEL_IMAGE_SIZE): 1073741824 | -"
+        ],
+        "macros that no debugging information has"
+    );
+    let start = Instant::now();
+    guest.run_tool(
+        "makedumpfile",
+        &[
+            "-g",
+            "theirs",
+            "-x",
+            vmlinux.to_str().expect("a path in UTF-8"),
+        ],
+    );
+    let theirs_s = start.elapsed().as_secs_f64();
+    let (_, text) = kdumpkit(&["--diff".as_ref(), &build, &theirs]);
+    println!("{text}");
+    let (ours, theirs) = (
+        parse(guest.part("build")),
+        parse(&fs::read_to_string(theirs).expect("theirs")),
+    );
+    let note = parse(guest.part("note"));
+    let in_note = |info: &Vmcoreinfo| {
+        note.entries()
+            .iter()
+            .filter(|entry| info.get(&entry.key).is_some())
+            .count()
+    };
+    println!(
+        "keys: note {}, module {} ({} of the note's), makedumpfile -g {} ({} of the note's)",
+        note.entries().len(),
+        ours.entries().len(),
+        in_note(&ours),
+        theirs.entries().len(),
+        in_note(&theirs)
+    );
+    println!("makedumpfile -g -x {theirs_s:.1} s, kdumpkit -g -x {ours_s:.1} s (debug build)");
+    assert_eq!(ours.length("node_data"), Some(1024));
+    assert_eq!(
+        theirs.offset("page.compound_info"),
+        None,
+        "if makedumpfile knows it now, the documentation must say so"
     );
 }

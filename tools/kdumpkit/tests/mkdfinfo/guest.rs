@@ -123,7 +123,8 @@ impl Guest {
         copy
     }
 
-    fn run_tool(&self, program: &str, arguments: &[&str]) {
+    /// Runs a program of the build root in the run's folder.
+    pub fn run_tool(&self, program: &str, arguments: &[&str]) {
         let mut command = self.tree.in_buildroot(program);
         let output = command
             .current_dir(&self.folder)
