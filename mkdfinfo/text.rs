@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Writes the text that `makedumpfile -i` and `kdumpkit filter -i` read.
 
-use super::collect::KERNEL_MAP;
-use super::collect::Value;
+use super::collect::{self, Value};
 use super::keys::KEYS;
 use super::keys::{Key, Kind, Scope};
 use core::fmt::{self, Write};
@@ -49,7 +48,8 @@ pub fn write(
             continue;
         };
         write!(out, "{}({})=", key.kind.word(), key.name)?;
-        let moved = form == Form::Boot && key.kind == Kind::Symbol && value as u64 >= KERNEL_MAP;
+        let moved =
+            form == Form::Boot && key.kind == Kind::Symbol && value as u64 >= collect::KERNEL_MAP;
         write_value(
             out,
             key,
