@@ -195,7 +195,7 @@ impl Guest {
             ..GuestRole::default()
         });
         let module = kernel.built().join("mkdfinfo.ko");
-        let other_layout = self.patched(&module, "SIZE", "pglist_data", 176_320, 176_384);
+        let other_layout = self.patched(&module, "SIZE", "page", 64, 128);
         let conflict = self.patched(
             &module,
             "NUMBER",
