@@ -14,7 +14,9 @@ pub const TASK: Contexts = 1;
 pub const SOFTIRQ: Contexts = 2;
 /// A hard interrupt handler.
 pub const HARDIRQ: Contexts = 4;
-/// Any of them.
+/// A non-maskable interrupt, or an exception that is entered like one. No point is hit there; some crashes end there.
+pub const NMI: Contexts = 8;
+/// Any in which a point is hit.
 pub const ANY: Contexts = TASK | SOFTIRQ | HARDIRQ;
 
 /// A named place where the kernel can be made to crash.

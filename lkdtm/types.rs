@@ -5,6 +5,8 @@
 //! One table for the module, for kdumpkit's command line and verdict, and for the documentation. Spelling follows the
 //! kernel's own LKDTM. What each does is in faults/, by [`Family`].
 
+use super::points::{ANY, Contexts, HARDIRQ, NMI, SOFTIRQ};
+
 /// What goes wrong. A type is a fault and the context it is moved to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -241,6 +243,33 @@ impl Type {
             direct_only: true,
             ..self
         }
+    }
+
+    /// The contexts in which the machine may die of this at a point that is hit in `point`.
+    pub const fn crash_contexts(&self, point: Contexts) -> Contexts {
+        match (self.fault, self.run_in) {
+            // The double fault of a full or lost stack is entered like an NMI.
+            (Fault::Overflow | Fault::StackPointer, _) | (_, RunIn::Nmi) => NMI,
+            // A watchdog panics: in a timer or an NMI, on the CPU that hangs or another, or in a thread of its own.
+            (
+                Fault::Loop
+                | Fault::SoftLockup
+                | Fault::HardLockup
+                | Fault::SmpCallLockup
+                | Fault::SpinLockup
+                | Fault::HungTask,
+                _,
+            ) => ANY | NMI,
+            (_, RunIn::Softirq) => SOFTIRQ,
+            (_, RunIn::Hardirq) => HARDIRQ,
+            (_, RunIn::Same | RunIn::IrqsOff | RunIn::StopIrqsOff) => point,
+        }
+    }
+
+    /// Whether it may be another CPU or another moment than those of the hit, so that the point need not be on the stack.
+    pub const fn crashes_elsewhere(&self) -> bool {
+        matches!(self.needs, Needs::Watchdog | Needs::HungTaskPanic)
+            || matches!(self.run_in, RunIn::Softirq | RunIn::Hardirq)
     }
 
     /// The type called `name`, or with `name` among its aliases.

@@ -20,6 +20,11 @@ pub enum Load {
         /// The device (`/dev/vdb`); its contents are destroyed.
         device: String,
     },
+    /// Writes through the block device's page cache, with fsync: buffer heads.
+    Buffered {
+        /// The device; its contents are destroyed.
+        device: String,
+    },
     /// Short sleeps: hrtimers and timer interrupts.
     Timer,
     /// More page cache than memory: reclaim. Reads a whole block device again and again.
@@ -37,6 +42,7 @@ pub fn start(loads: &[Load]) -> Result<()> {
     for load in loads {
         match load {
             Load::Block { device } => start_block(device)?,
+            Load::Buffered { device } => start_buffered(device)?,
             Load::Timer => spawn(|| {
                 loop {
                     sleep(Duration::from_micros(500));
@@ -68,6 +74,19 @@ fn start_block(device: &str) -> Result<()> {
             let offset = (n % 1024) * 4096;
             let _ = file.write_at(block, offset);
             let _ = file.read_at(block, offset);
+        }
+    });
+    Ok(())
+}
+
+fn start_buffered(device: &str) -> Result<()> {
+    system::wait_for(device, Duration::from_secs(10))?;
+    let file = OpenOptions::new().write(true).open(device)?;
+    spawn(move || {
+        for n in 0_u64.. {
+            // Less than a block of the page cache: the rest is read first.
+            let _ = file.write_at(&[0x5a; 512], n % 8192 * 4096);
+            let _ = file.sync_data();
         }
     });
     Ok(())

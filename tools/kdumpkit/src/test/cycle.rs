@@ -73,7 +73,10 @@ impl Bench {
             folder.to_owned(),
         );
         // oops=panic: a BUG or an exception in task context would otherwise only kill modprobe.
-        machine.cmdline = format!("crashkernel={} oops=panic", scenario.crashkernel);
+        machine.cmdline = format!(
+            "crashkernel={} oops=panic rcupdate.rcu_cpu_stall_timeout=5",
+            scenario.crashkernel
+        );
         machine.disks = vec![DUMP_DISK.into(), LOAD_DISK.into()];
         machine.deadline = scenario.deadline;
         let mut events = Vec::new();
@@ -119,6 +122,7 @@ impl Bench {
                 initramfs: "/capture/initramfs".into(),
                 cmdline: CAPTURE_CMDLINE.into(),
             }),
+            sysctls: scenario.sysctls(),
             lkdtm: Some(scenario.lkdtm_parameters()),
             loads: scenario.loads(),
             wait_s: 60,

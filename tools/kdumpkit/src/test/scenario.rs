@@ -2,6 +2,8 @@
 //! One crash to try: which point, which type, on which kernel, under which load.
 
 use crate::init::{Collector, Load};
+use modlogic::lkdtm::points::Point;
+use modlogic::lkdtm::types::{Needs, Type};
 use std::time::Duration;
 
 /// One cell of the matrix.
@@ -56,11 +58,41 @@ impl Scenario {
     /// Load under which this point fires.
     #[must_use]
     pub fn loads(&self) -> Vec<Load> {
-        vec![
+        let mut loads = vec![
             Load::Block {
                 device: "/dev/vdb".into(),
             },
             Load::Timer,
-        ]
+        ];
+        match Point::find(&self.point).map(|p| p.name) {
+            // The dump's disk is larger than the guest's memory, and only read.
+            Some("MEM_SWAPOUT") => loads.push(Load::Memory {
+                device: "/dev/vda".into(),
+            }),
+            Some("FS_SUBMIT_BH") => loads.push(Load::Buffered {
+                device: "/dev/vdb".into(),
+            }),
+            _ => {}
+        }
+        loads
+    }
+
+    /// Settings without which this type does not crash.
+    #[must_use]
+    pub fn sysctls(&self) -> Vec<(String, String)> {
+        let needs = Type::find(&self.crash_type).map_or(Needs::Nothing, |t| t.needs);
+        let mut sysctls: Vec<(String, String)> = needs
+            .sysctls()
+            .iter()
+            .map(|path| (path.replace('/', "."), "1".to_owned()))
+            .collect();
+        let mut set = |name: &str, value: &str| sysctls.push((name.to_owned(), value.to_owned()));
+        match needs {
+            // Twice this until a soft lockup is reported.
+            Needs::Watchdog => set("kernel.watchdog_thresh", "5"),
+            Needs::HungTaskPanic => set("kernel.hung_task_timeout_secs", "5"),
+            _ => {}
+        }
+        sysctls
     }
 }

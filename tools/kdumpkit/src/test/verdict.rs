@@ -8,7 +8,7 @@ use crate::event::Event;
 use crate::facts::{Context, Facts};
 use crate::vm::End;
 use anyhow::Result;
-use modlogic::lkdtm::points::{ANY, Contexts, HARDIRQ, Point, SOFTIRQ, TASK};
+use modlogic::lkdtm::points::{ANY, Contexts, HARDIRQ, NMI, Point, SOFTIRQ, TASK};
 use modlogic::lkdtm::types::Type;
 use std::path::Path;
 
@@ -102,7 +102,9 @@ fn judge_facts(scenario: &Scenario, facts: &Facts, report: &mut Report) {
         cause.is_some(),
     );
 
-    let contexts = point.map_or(ANY, |p| p.contexts);
+    let at_point = point.map_or(ANY, |p| p.contexts);
+    let contexts =
+        Type::find(&scenario.crash_type).map_or(at_point, |t| t.crash_contexts(at_point));
     check(
         checks,
         "context",
@@ -124,6 +126,18 @@ fn judge_facts(scenario: &Scenario, facts: &Facts, report: &mut Report) {
         found,
         header.is_some(),
     );
+
+    if Type::find(&scenario.crash_type).is_some_and(Type::crashes_elsewhere) {
+        let fires = facts.log_lines(" fires: symbol=").next();
+        check(
+            checks,
+            "fired",
+            "lkdtm's 'fires' line in the log".into(),
+            fires.map_or_else(|| "no such line".to_owned(), strip_stamp),
+            fires.is_some(),
+        );
+        return;
+    }
 
     // A direct crash has no probe: there it is modprobe's system call that must be on the stack.
     let wanted = match (point.is_some_and(Point::is_direct), symbol) {
@@ -196,13 +210,18 @@ fn bit(context: Context) -> Contexts {
     match context {
         Context::Task => TASK,
         Context::Softirq => SOFTIRQ,
-        // The table knows no NMI points: where one is hit, the interrupt it interrupted does not matter.
-        Context::Hardirq | Context::Nmi => HARDIRQ,
+        Context::Hardirq => HARDIRQ,
+        Context::Nmi => NMI,
     }
 }
 
 fn name_contexts(contexts: Contexts) -> String {
-    let names = [(TASK, "task"), (SOFTIRQ, "softirq"), (HARDIRQ, "hardirq")];
+    let names = [
+        (TASK, "task"),
+        (SOFTIRQ, "softirq"),
+        (HARDIRQ, "hardirq"),
+        (NMI, "nmi"),
+    ];
     let names: Vec<&str> = names
         .iter()
         .filter(|(bit, _)| contexts & bit != 0)

@@ -4,6 +4,7 @@
 #![cfg(not(loom))]
 
 mod countdown;
+mod docs;
 mod filter;
 mod points;
 mod spec;
