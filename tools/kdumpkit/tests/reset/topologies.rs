@@ -5,16 +5,28 @@ use crate::guest::{Bench, Guest, Said};
 use crate::topology::{Device, Topology, hex};
 use anyhow::{Result, ensure};
 
-fn check(name: &str) -> Result<()> {
-    let bench = Bench::new(name)?;
+/// VT-d, in both kernels: the capture kernel takes the crashed kernel's translation tables over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Iommu {
+    Off,
+    On,
+}
+
+fn check(name: &str, iommu: Iommu) -> Result<()> {
+    let (suffix, cmdline, mut qemu) = match iommu {
+        Iommu::Off => ("", "", vec![]),
+        Iommu::On => ("-iommu", "intel_iommu=on", vec!["-device", "intel-iommu"]),
+    };
+    let bench = Bench::new(&format!("{name}{suffix}"))?;
     let topology = Topology::read(&bench.tree, name)?;
-    println!("{name}: {}", topology.about);
+    println!("{name}{suffix}: {}", topology.about);
     let load: String = topology
         .first_kernel
         .modules
         .iter()
         .map(|m| format!("modprobe {m} || exit 1\n"))
         .collect();
+    qemu.extend(topology.qemu.iter().map(String::as_str));
     let guest = Guest {
         modules: topology
             .first_kernel
@@ -22,8 +34,8 @@ fn check(name: &str) -> Result<()> {
             .iter()
             .map(String::as_str)
             .collect(),
-        cmdline: &topology.cmdline,
-        qemu: topology.qemu.clone(),
+        cmdline,
+        qemu: qemu.into_iter().map(String::from).collect(),
         script: format!(
             "{load}b sleep 1\n{} || exit 1\n",
             topology.first_kernel.script
@@ -107,20 +119,24 @@ fn judge(device: &Device, said: &Said) -> Result<()> {
 }
 
 macro_rules! topologies {
-    ($($test:ident: $name:literal;)*) => {$(
+    ($($test:ident: $name:literal, $iommu:expr;)*) => {$(
         #[test]
         #[ignore = "boots a guest: make check does it"]
         fn $test() -> Result<()> {
-            check($name)
+            check($name, $iommu)
         }
     )*};
 }
 
 topologies! {
-    reset_when_devices_are_behind_root_ports: "root-ports";
-    reset_when_iommu_is_on: "root-ports-iommu";
-    reset_when_devices_are_behind_a_switch: "switch";
-    reset_when_bus_is_conventional_pci: "conventional";
-    reset_when_display_is_behind_a_port: "display";
-    reset_when_devices_are_on_the_root_complex: "root-complex";
+    reset_when_devices_are_behind_root_ports: "root-ports", Iommu::Off;
+    reset_when_devices_are_behind_root_ports_and_iommu: "root-ports", Iommu::On;
+    reset_when_devices_are_behind_a_switch: "switch", Iommu::Off;
+    reset_when_devices_are_behind_a_switch_and_iommu: "switch", Iommu::On;
+    reset_when_bus_is_conventional_pci: "conventional", Iommu::Off;
+    reset_when_bus_is_conventional_pci_and_iommu: "conventional", Iommu::On;
+    reset_when_display_is_behind_a_port: "display", Iommu::Off;
+    reset_when_display_is_behind_a_port_and_iommu: "display", Iommu::On;
+    reset_when_devices_are_on_the_root_complex: "root-complex", Iommu::Off;
+    reset_when_devices_are_on_the_root_complex_and_iommu: "root-complex", Iommu::On;
 }

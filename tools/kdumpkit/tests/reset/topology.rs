@@ -12,9 +12,6 @@ use std::fs;
 pub struct Topology {
     /// For the reader of a failure.
     pub about: String,
-    /// Kernel command line, both kernels.
-    #[serde(default)]
-    pub cmdline: String,
     /// QEMU arguments.
     pub qemu: Vec<String>,
     /// What is done before the crash.
