@@ -135,10 +135,7 @@ fn symbol_tables(facts: &Facts) -> Result<Tables<'static>> {
     }
     let num_syms = image::read_i32(at("kallsyms_num_syms")?)? as u32;
     let table = |start: u64, end: u64| {
-        let len = end.checked_sub(start).ok_or(EFAULT)?;
-        // SAFETY: the kernel's note says that its constant symbol tables are here (scripts/kallsyms.c puts them all
-        // into .rodata).
-        unsafe { image::constant(start, len as usize) }
+        image::constant(start, end.checked_sub(start).ok_or(EFAULT)? as usize)
     };
     Ok(Tables {
         num_syms,
@@ -151,9 +148,7 @@ fn symbol_tables(facts: &Facts) -> Result<Tables<'static>> {
 }
 
 fn ask_btf(values: &mut [Value], start: u64, stop: u64) -> Result {
-    let len = stop.checked_sub(start).ok_or(EFAULT)?;
-    // SAFETY: between these two symbols the linker script puts .BTF, which is constant.
-    let blob = unsafe { image::constant(start, len as usize) }?;
+    let blob = image::constant(start, stop.checked_sub(start).ok_or(EFAULT)? as usize)?;
     let mut marks = KVVec::from_elem(0u32, btf::INDEX_LEN, GFP_KERNEL)?;
     let mut types = KBox::new(Types::default(), GFP_KERNEL)?;
     collect::say_btf(values, blob, &mut marks, &mut types).map_err(|e| {

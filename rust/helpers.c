@@ -6,6 +6,7 @@
 #include <linux/kprobes.h>
 #include <linux/list.h>
 #include <linux/pci.h>
+#include <linux/pgtable.h>
 #include <linux/preempt.h>
 #include <linux/sysfs.h>
 #include <linux/version.h>
@@ -102,6 +103,18 @@ void kdump_helper_bug(void)
 int kdump_helper_sysfs_create_file(struct kobject *kobj, const struct attribute *attr)
 {
 	return sysfs_create_file(kobj, attr);
+}
+
+bool kdump_helper_is_read_only(unsigned long address)
+{
+#ifdef CONFIG_X86_64
+	unsigned int level;
+	pte_t *pte = lookup_address(address, &level);
+
+	return pte && pte_present(*pte) && !pte_write(*pte);
+#else
+	return false;
+#endif
 }
 
 const void *kdump_helper_vmcoreinfo_note(size_t *len)

@@ -42,18 +42,15 @@ pub fn read_i32(address: u64) -> Result<i32> {
     }
 }
 
-/// A constant table in the kernel's image.
+/// A constant table in the kernel's image (`.rodata`).
 ///
-/// Context: any; touches every page once.
+/// Context: any; looks at every page once.
 ///
 /// # Errors
 ///
-/// `EFAULT`: part of it is not mapped, or not in the image.
-///
-/// # Safety
-///
-/// `address..address + len` holds constant data (`.rodata`): nothing may write to it while the slice lives.
-pub unsafe fn constant(address: u64, len: usize) -> Result<&'static [u8]> {
+/// `EFAULT`: part of it is not mapped, or not in the image. `EPERM`: part of it is writable, so it is not constant (or the
+/// kernel was booted with `rodata=off`).
+pub fn constant(address: u64, len: usize) -> Result<&'static [u8]> {
     let end = address.checked_add(len as u64).ok_or(EFAULT)?;
     if len == 0 || !(START..LIMIT).contains(&address) || end > LIMIT {
         return Err(EFAULT);
@@ -61,10 +58,15 @@ pub unsafe fn constant(address: u64, len: usize) -> Result<&'static [u8]> {
     let mut page = address & !(PAGE - 1);
     while page < end {
         read_i32(page)?;
+        // SAFETY: only looks at page tables; those of the kernel's image stay.
+        if !unsafe { bindings::kdump_helper_is_read_only(page as usize) } {
+            return Err(EPERM);
+        }
         page += PAGE;
     }
-    // SAFETY: all pages were read just now, and a kernel image's mapping of constant data never goes away; the caller
-    // says that nothing writes to it.
+    // SAFETY: all pages were read just now and are in the kernel's image; what is mapped read-only there once modules can
+    // load is constant data or code, which is never unmapped, and no one can write to it through this address. (Code
+    // that is patched would be a wrong address from the caller: bytes may change then, but the reader takes any bytes.)
     Ok(unsafe { slice::from_raw_parts(address as *const u8, len) })
 }
 
