@@ -5,7 +5,8 @@
 //! One table for the module, for kdumpkit's command line and verdict, and for the documentation. Spelling follows the
 //! kernel's own LKDTM. What each does is in faults/, by [`Family`].
 
-use super::points::{ANY, Contexts, HARDIRQ, NMI, SOFTIRQ};
+use super::points::Contexts;
+use super::points::{ANY, HARDIRQ, NMI, SOFTIRQ};
 
 /// What goes wrong. A type is a fault and the context it is moved to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
