@@ -175,20 +175,6 @@ pub fn position(kind: Kind, name: &str) -> Option<usize> {
         .position(|key| key.kind == kind && key.name == name)
 }
 
-/// The type whose layout a key is about, and whether it is an enum.
-fn type_of(how: How) -> Option<&'static str> {
-    match how {
-        How::Size(ty)
-        | How::Offset(ty, _)
-        | How::ArrayLen(ty, _)
-        | How::MemberSize(ty, _)
-        | How::Enumerator(ty, _)
-        | How::Mask(ty, _)
-        | How::PageType(ty, _) => Some(ty),
-        How::Address(_) | How::Element(..) | How::VariableLen(_) | How::Note => None,
-    }
-}
-
 /// How many types of one name are looked at. (BTF has several when C files define a name of their own.)
 const SAME_NAME: usize = 4;
 /// More than the distinct types of [`KEYS`].
@@ -214,7 +200,7 @@ impl Default for Types {
             len: 0,
             starts: [false; 256],
         };
-        for name in KEYS.iter().filter_map(|key| type_of(key.how)) {
+        for name in KEYS.iter().filter_map(|key| key.how.type_name()) {
             if !types.names[..types.len].contains(&name) && types.len < MAX_TYPES {
                 types.names[types.len] = name;
                 types.len += 1;
@@ -267,7 +253,7 @@ pub fn say_btf(
 ) -> btf::Result<()> {
     let index = Btf::parse(blob)?.index(marks, |btf, ty| types.visit(btf, ty))?;
     for (key, value) in KEYS.iter().zip(values) {
-        let Some(name) = type_of(key.how) else {
+        let Some(name) = key.how.type_name() else {
             continue;
         };
         let mut answers = types

@@ -73,6 +73,22 @@ pub enum How {
     Note,
 }
 
+impl How {
+    /// The type whose layout the value is about.
+    pub const fn type_name(self) -> Option<&'static str> {
+        match self {
+            How::Size(ty)
+            | How::Offset(ty, _)
+            | How::ArrayLen(ty, _)
+            | How::MemberSize(ty, _)
+            | How::Enumerator(ty, _)
+            | How::Mask(ty, _)
+            | How::PageType(ty, _) => Some(ty),
+            How::Address(_) | How::Element(..) | How::VariableLen(_) | How::Note => None,
+        }
+    }
+}
+
 /// How long a value is true.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {

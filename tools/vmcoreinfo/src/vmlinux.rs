@@ -144,15 +144,8 @@ fn scan(dwarf: &gimli::Dwarf<Slice<'_>>, answers: &mut [BTreeSet<i64>]) -> Gimli
 /// The type or variable that a key is about.
 fn subject(how: How) -> Option<&'static str> {
     match how {
-        How::Size(ty)
-        | How::Offset(ty, _)
-        | How::ArrayLen(ty, _)
-        | How::MemberSize(ty, _)
-        | How::Enumerator(ty, _)
-        | How::Mask(ty, _)
-        | How::PageType(ty, _)
-        | How::VariableLen(ty) => Some(ty),
-        How::Address(_) | How::Element(..) | How::Note => None,
+        How::VariableLen(name) => Some(name),
+        how => how.type_name(),
     }
 }
 
