@@ -10,6 +10,8 @@ use std::fmt::Write as _;
 const MAX_TEXT_BITS: u32 = 31;
 /// One descriptor for 32 bytes of text.
 const MAX_DESC_BITS: u32 = MAX_TEXT_BITS - 5;
+/// After so many records in a row that are not there, the ring is damaged rather than the records.
+const MAX_LOST_RECORDS: u32 = 1 << 12;
 const STATE_SHIFT: u32 = 62;
 const ID_MASK: u64 = (1 << STATE_SHIFT) - 1;
 const COMMITTED: u64 = 1;
@@ -42,14 +44,20 @@ pub fn dmesg(memory: &(impl Memory + ?Sized)) -> Result<String> {
     let mut out = String::new();
     let count = 1 << ring.desc_bits;
     let used = ring.head_id.wrapping_sub(ring.tail_id) & ID_MASK;
+    let mut lost = 0;
     for step in 0..=used.min(count - 1) {
         let id = ring.tail_id.wrapping_add(step) & ID_MASK;
         match ring.record(id) {
-            Ok(Some((nanos, text))) => append(&mut out, nanos, &text),
-            Ok(None) => {}
+            Ok(Some((nanos, text))) => {
+                lost = 0;
+                append(&mut out, nanos, &text);
+            }
             // One damaged or missing record must not hide the others.
-            Err(Error::Absent(..) | Error::NotMapped { .. }) => {}
+            Ok(None) | Err(Error::Absent(..) | Error::NotMapped { .. }) => lost += 1,
             Err(error) => return Err(error),
+        }
+        if lost == MAX_LOST_RECORDS {
+            break;
         }
     }
     Ok(out)

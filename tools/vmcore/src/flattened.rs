@@ -131,20 +131,25 @@ impl<S: ReadAt> Flattened<S> {
 impl<S: ReadAt> ReadAt for Flattened<S> {
     fn read_at(&self, offset: u64, buf: &mut [u8], what: &'static str) -> Result<()> {
         self.check(offset, buf.len() as u64, what)?;
-        // What no piece says is a hole, as in the file that -R would write.
-        buf.fill(0);
         let end = offset + buf.len() as u64;
-        let first = self
-            .pieces
-            .range(..=offset)
-            .next_back()
-            .map_or(offset, |(&start, _)| start);
+        let left = self.pieces.range(..=offset).next_back();
+        let first = left.map_or(offset, |(&start, _)| start);
+        let mut filled = offset;
         for (&start, &(bytes, at)) in self.pieces.range(first..end) {
-            let (from, to) = (start.max(offset), (start + bytes).min(end));
-            if from < to {
-                let part = &mut buf[(from - offset) as usize..(to - offset) as usize];
-                self.source.read_at(at + (from - start), part, what)?;
+            let to = (start + bytes).min(end);
+            if start > filled || to <= filled {
+                break;
             }
+            let part = &mut buf[(filled - offset) as usize..(to - offset) as usize];
+            self.source.read_at(at + (filled - start), part, what)?;
+            filled = to;
+        }
+        // Writers fill all that they use. A stream of a few bytes must not pass for a dump of terabytes.
+        if filled < end {
+            return Err(Error::format(
+                what,
+                format!("no piece of the flattened file has offset {filled:#x}"),
+            ));
         }
         Ok(())
     }
