@@ -53,6 +53,17 @@ pub struct FilterArgs {
     /// Layout of the crashed kernel (from `kdumpkit mkdfinfo`, mkdfinfo.ko or `makedumpfile -g`), laid over the dump's
     #[arg(short = 'i', value_name = "MKDFINFO")]
     pub info: Option<PathBuf>,
+    /// Kernel file with debugging information, as the source of the layout instead of -i
+    #[arg(short = 'x', value_name = "VMLINUX", conflicts_with = "info")]
+    pub vmlinux: Option<PathBuf>,
+    /// With -x: only write that layout to FILE, for -i (as `kdumpkit mkdfinfo -x VMLINUX -o FILE`)
+    #[arg(
+        short = 'g',
+        value_name = "FILE",
+        requires = "vmlinux",
+        conflicts_with = "files"
+    )]
+    pub generate: Option<PathBuf>,
     /// Stop the output at this many bytes (K, M, G allowed), leaving a dump that is marked incomplete
     #[arg(short = 'L', value_name = "SIZE", value_parser = size)]
     pub limit: Option<u64>,

@@ -13,6 +13,13 @@ pub enum Task {
     Version,
     /// Write a dump.
     Filter(Job),
+    /// `-g FILE -x VMLINUX`.
+    Generate {
+        /// `-x`.
+        vmlinux: PathBuf,
+        /// `-g`.
+        output: PathBuf,
+    },
     /// `-R`.
     Rearrange {
         /// The target.
@@ -65,6 +72,8 @@ pub struct Job {
     pub elf: bool,
     /// `-i`.
     pub info: Option<PathBuf>,
+    /// `-x`.
+    pub vmlinux: Option<PathBuf>,
     /// Levels to try; never empty.
     pub levels: Vec<Level>,
     /// Page compression.
@@ -104,6 +113,10 @@ impl Task {
             bail!(
                 "-X: Xen dumps are not supported: the hypervisor's page classes are not known here"
             );
+        }
+        if let (Some(output), Some(vmlinux)) = (&args.generate, &args.vmlinux) {
+            let (vmlinux, output) = (vmlinux.clone(), output.clone());
+            return Ok(Task::Generate { vmlinux, output });
         }
         let files = args.files.as_slice();
         if let Some(pfn) = args.explain {
@@ -153,6 +166,7 @@ impl Job {
             target,
             elf: args.elf,
             info: args.info.clone(),
+            vmlinux: args.vmlinux.clone(),
             levels: match args.level.as_slice() {
                 [] => vec![Level::NONE],
                 [_, ..] if args.flattened && args.level.len() > 1 => {

@@ -58,6 +58,8 @@ pub fn main(args: &FilterArgs) -> anyhow::Result<ExitCode> {
             Ok(())
         }
         Task::Filter(job) => run::filter(&job),
+        Task::Generate { vmlinux, output } => crate::mkdfinfo::from_vmlinux(&vmlinux)
+            .and_then(|info| Ok(std::fs::write(&output, info.to_text())?)),
         Task::Rearrange { output, overwrite } => extract::rearrange(&output, overwrite),
         Task::DumpDmesg {
             dump,

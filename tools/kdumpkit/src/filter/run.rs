@@ -46,7 +46,15 @@ pub fn filter(job: &Job) -> Result<()> {
 
 fn open_source(job: &Job) -> Result<Dump> {
     match job.dump.as_slice() {
-        [dump] => open(dump, job.info.as_deref()),
+        [dump] => {
+            let mut opened = open(dump, job.info.as_deref())?;
+            if let Some(vmlinux) = &job.vmlinux {
+                let layout = crate::mkdfinfo::from_vmlinux(vmlinux)?;
+                let merged = opened.vmcoreinfo().overlay(&layout);
+                opened.set_vmcoreinfo(merged.with_context(|| vmlinux.display().to_string())?);
+            }
+            Ok(opened)
+        }
         parts => Dump::open_split(parts).context("reading the split dump"),
     }
 }

@@ -171,3 +171,22 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     };
     write().with_context(|| format!("writing {}", path.display()))
 }
+
+/// The layout out of a kernel file with debugging information, for `kdumpkit filter -x`.
+///
+/// # Errors
+/// The file cannot be read or has no debugging information.
+pub fn from_vmlinux(path: &Path) -> Result<Vmcoreinfo> {
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: MkdfinfoArgs,
+    }
+    let line = [
+        std::ffi::OsStr::new("mkdfinfo"),
+        "-x".as_ref(),
+        path.as_os_str(),
+    ];
+    let made = make::make(&<Line as clap::Parser>::try_parse_from(line)?.args)?;
+    Vmcoreinfo::parse(made.text.as_bytes()).with_context(|| path.display().to_string())
+}
