@@ -117,8 +117,8 @@ fn describe_bridge(device: &PciDev, port: Port) -> Bridge {
             Port::Upstream => Link::Internal,
             Port::Downstream => Link::Express {
                 fast: device.is_fast(),
-                // Some ports say that they report and never do (QEMU's, for devices that were there from the
-                // start): a link that is not active before the reset will not be reported after it either.
+                // Some ports say that they report and never do (QEMU's, while ACPI does their hotplug): a link
+                // that is not active before the reset will not be reported after it either.
                 reports_active: device.reports_link_active() && device.link_active(),
             },
         },
