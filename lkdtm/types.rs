@@ -267,9 +267,10 @@ impl Type {
         }
     }
 
-    /// Whether it may be another CPU or another moment than those of the hit, so that the point need not be on the stack.
+    /// Whether it may be another CPU, another moment or no stack any more, so that the point need not be on the stack.
     pub const fn crashes_elsewhere(&self) -> bool {
         matches!(self.needs, Needs::Watchdog | Needs::HungTaskPanic)
+            || matches!(self.fault, Fault::StackPointer)
             || matches!(self.run_in, RunIn::Softirq | RunIn::Hardirq)
     }
 

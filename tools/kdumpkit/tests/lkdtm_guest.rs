@@ -88,3 +88,35 @@ fn stress_on_a_stock_kernel() {
     let script = format!("STRESS_S={seconds}\n{}", include_str!("lkdtm/stress.sh"));
     run("stress", &script, Vec::new(), seconds + 180);
 }
+
+/// Reported, not asserted: tests/lkdtm/bench runs it.
+#[test]
+#[ignore = "a benchmark: tests/lkdtm/bench builds the peer and runs it"]
+fn price_of_a_hit() {
+    let Some(peer) = std::env::var_os("LKDTM_PEER") else {
+        println!("LKDTM_PEER is not set: run tests/lkdtm/bench");
+        return;
+    };
+    let files = vec![("lkdtm_peer.ko".to_owned(), PathBuf::from(peer))];
+    let output = run("bench", include_str!("lkdtm/bench.sh"), files, 600);
+    // Hundredths of a second for a million reads: 10 ns each. Sorted.
+    let times = |name: &str| -> Vec<f64> {
+        let mut values: Vec<u32> = output
+            .lines()
+            .filter_map(|l| l.strip_prefix(name)?.trim().parse().ok())
+            .collect();
+        values.sort_unstable();
+        values.iter().map(|v| f64::from(*v) * 10.0).collect()
+    };
+    let (bare, peer, ours) = (times("bare "), times("peer "), times("lkdtm "));
+    // On a busy machine the medians say more about its other load; what disturbs only ever adds, so the least is nearer.
+    for (what, at) in [("median", bare.len() / 2), ("least", 0)] {
+        let (peer, ours) = (peer[at] - bare[at], ours[at] - bare[at]);
+        println!(
+            "hit, {what} of {}: minimal C probe {peer:.0} ns, lkdtm {ours:.0} ns, ratio {:.2} (a bare read takes {:.0} ns)",
+            bare.len(),
+            ours / peer,
+            bare[at]
+        );
+    }
+}
