@@ -24,7 +24,7 @@ help: ## this list
 	@echo "  CPOINT_NAME= CPOINT_TYPE= CPOINT_COUNT= RECUR_COUNT= what the demo does, KDUMPKIT_CACHE=DIR where 8 GiB may go."
 
 demo: ## crash a stock kernel at a crash point, capture, filter, say what happened
-	@scripts/build-modules --quiet
+	@scripts/build-modules >/dev/null
 	@"$$(scripts/build-tools)" test --point '$(CPOINT_NAME)' --type '$(CPOINT_TYPE)' --count '$(CPOINT_COUNT)' \
 		$(if $(RECUR_COUNT),--recur '$(RECUR_COUNT)')
 
