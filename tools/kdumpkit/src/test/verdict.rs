@@ -127,20 +127,30 @@ fn judge_facts(scenario: &Scenario, facts: &Facts, report: &mut Report) {
         header.is_some(),
     );
 
-    if Type::find(&scenario.crash_type).is_some_and(Type::crashes_elsewhere) {
-        let fires = facts.log_lines(" fires: symbol=").next();
-        check(
-            checks,
-            "fired",
-            "lkdtm's 'fires' line in the log".into(),
-            fires.map_or_else(|| "no such line".to_owned(), strip_stamp),
-            fires.is_some(),
-        );
-        return;
+    let crash_type = Type::find(&scenario.crash_type);
+    if crash_type.is_some_and(Type::crashes_elsewhere) {
+        check_fired(checks, facts);
+    } else {
+        check_stack(checks, facts, point.is_some_and(Point::is_direct), symbol);
     }
+}
 
+/// The crash is not where the point was: on another CPU, in another context, on another stack.
+fn check_fired(checks: &mut Vec<Check>, facts: &Facts) {
+    let fires = facts.log_lines(" fires: symbol=").next();
+    check(
+        checks,
+        "fired",
+        "lkdtm's 'fires' line in the log".into(),
+        fires.map_or_else(|| "no such line".to_owned(), strip_stamp),
+        fires.is_some(),
+    );
+}
+
+/// The probed symbol must be on the stack of the CPU that crashed.
+fn check_stack(checks: &mut Vec<Check>, facts: &Facts, direct: bool, symbol: Option<String>) {
     // A direct crash has no probe: there it is modprobe's system call that must be on the stack.
-    let wanted = match (point.is_some_and(Point::is_direct), symbol) {
+    let wanted = match (direct, symbol) {
         (true, _) => Some("do_one_initcall".to_owned()),
         (false, symbol) => symbol,
     };

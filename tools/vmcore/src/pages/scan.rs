@@ -10,6 +10,9 @@ use crate::pages::level::Level;
 use crate::pages::map::{BLOCK_PFNS, Bits, EMPTY, PageMap, runs};
 use crate::pages::memmap::MemMap;
 
+/// 128 TiB: beyond any machine, and what a lying file may cost in the page maps stays below 256 MiB.
+const MAX_PFN: u64 = 1 << 35;
+
 /// Pages per class.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -62,6 +65,13 @@ pub fn scan(dump: &Dump, layout: Option<&PageLayout>, level: Level) -> Result<Sc
     };
     let mut next_block = 0;
     for range in dump.ram()? {
+        if range.end.0 > MAX_PFN {
+            return Err(Error::BadValue {
+                what: "end of RAM, as a page frame number".into(),
+                value: range.end.0,
+                valid: "at most 2^35 (128 TiB)",
+            });
+        }
         out.max_pfn = out.max_pfn.max(range.end.0);
         let blocks = range.start.0 / BLOCK_PFNS..range.end.0.div_ceil(BLOCK_PFNS);
         for block in blocks.start.max(next_block)..blocks.end {
