@@ -6,7 +6,7 @@
 //! kernel's own LKDTM. What each does is in faults/, by [`Family`].
 
 use super::points::Contexts;
-use super::points::{ANY, HARDIRQ, NMI, SOFTIRQ};
+use super::points::{ANY, HARDIRQ, NMI, SOFTIRQ, TASK};
 
 /// What goes wrong. A type is a fault and the context it is moved to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -249,8 +249,11 @@ impl Type {
     /// The contexts in which the machine may die of this at a point that is hit in `point`.
     pub const fn crash_contexts(&self, point: Contexts) -> Contexts {
         match (self.fault, self.run_in) {
-            // The double fault of a full or lost stack is entered like an NMI.
-            (Fault::Overflow | Fault::StackPointer, _) | (_, RunIn::Nmi) => NMI,
+            // The double fault of a full stack is entered like an NMI. But the boot CPU's idle task runs on init_stack,
+            // which has no guard page: there the scheduler notices, in the task.
+            (Fault::Overflow, _) => NMI | (point & TASK),
+            // As does the double fault of a lost stack.
+            (Fault::StackPointer, _) | (_, RunIn::Nmi) => NMI,
             // A watchdog panics: in a timer or an NMI, on the CPU that hangs or another, or in a thread of its own.
             (
                 Fault::Loop
@@ -311,7 +314,7 @@ pub const TYPES: &[Type] = &[
     Type::new("EXCEPTION", Fault::Exception, Family::Report, Needs::PanicOnOops, NULL, "write to address 0"),
     Type::new("EXCEPTION_IN_NMI", Fault::Exception, Family::Report, Needs::Nothing, NULL, "write to address 0 in a non-maskable interrupt").run_in(RunIn::Nmi),
     Type::new("ARRAY_BOUNDS", Fault::ArrayBounds, Family::Report, Needs::PanicOnOops, &["index out of bounds"], "index behind the end of an array, which Rust answers with BUG()"),
-    Type::new("OVERFLOW", Fault::Overflow, Family::Stack, Needs::Nothing, &["stack guard page was hit"], "recursion of recur_count levels, 1 KiB of stack each").alias(&["EXHAUST_STACK"]),
+    Type::new("OVERFLOW", Fault::Overflow, Family::Stack, Needs::Nothing, &["stack guard page was hit", "corrupted stack end detected inside scheduler"], "recursion of recur_count levels, 1 KiB of stack each").alias(&["EXHAUST_STACK"]),
     Type::new("CORRUPT_STACK", Fault::CorruptStack, Family::Stack, Needs::Nothing, CANARY, "write behind a buffer on the stack"),
     Type::new("CORRUPT_STACK_STRONG", Fault::CorruptStackStrong, Family::Stack, Needs::Nothing, CANARY, "write behind a small object on the stack, which only the strong protector guards"),
     Type::new("STACK_GUARD_PAGE_LEADING", Fault::StackGuardLeading, Family::Stack, Needs::Nothing, &["stack guard page was hit", "BUG: unable to handle page fault"], "read below the end of the task's stack"),
