@@ -43,6 +43,11 @@ impl Scenario {
             .collect()
     }
 
+    fn is(&self, point: &str, crash_type: &str) -> bool {
+        Point::find(&self.point).is_some_and(|p| p.name == point)
+            && Type::find(&self.crash_type).is_some_and(|t| t.name == crash_type)
+    }
+
     /// Parameters of `modprobe lkdtm`.
     #[must_use]
     pub fn lkdtm_parameters(&self) -> Vec<String> {
@@ -50,6 +55,11 @@ impl Scenario {
             format!("cpoint_name={}", self.point),
             format!("cpoint_type={}", self.crash_type),
         ];
+        // The boot CPU's idle task starts timers too, and below its init_stack there is no guard page: an overflow
+        // there may be noticed late or break anything. The other CPUs' idle tasks have one.
+        if self.is("TIMERADD", "OVERFLOW") {
+            parameters.push("cpoint_cpu=1".to_owned());
+        }
         parameters.extend(self.count.map(|n| format!("cpoint_count={n}")));
         parameters.extend(self.recur.map(|n| format!("recur_count={n}")));
         parameters
