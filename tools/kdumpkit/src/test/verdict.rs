@@ -89,7 +89,8 @@ fn judge_facts(scenario: &Scenario, facts: &Facts, report: &mut Report) {
         !facts.incomplete,
     );
 
-    let expected = Type::find(&scenario.crash_type).map_or(&[][..], |t| t.expect);
+    let crash_type = Type::find(&scenario.crash_type);
+    let expected = crash_type.map_or(&[][..], |t| t.expect);
     let cause = expected
         .iter()
         .find_map(|text| facts.log_lines(text).next());
@@ -103,8 +104,7 @@ fn judge_facts(scenario: &Scenario, facts: &Facts, report: &mut Report) {
     );
 
     let at_point = point.map_or(ANY, |p| p.contexts);
-    let contexts =
-        Type::find(&scenario.crash_type).map_or(at_point, |t| t.crash_contexts(at_point));
+    let contexts = crash_type.map_or(at_point, |t| t.crash_contexts(at_point));
     check(
         checks,
         "context",
@@ -127,7 +127,6 @@ fn judge_facts(scenario: &Scenario, facts: &Facts, report: &mut Report) {
         header.is_some(),
     );
 
-    let crash_type = Type::find(&scenario.crash_type);
     if crash_type.is_some_and(Type::crashes_elsewhere) {
         check_fired(checks, facts);
     } else {
