@@ -29,6 +29,7 @@ fn mkdfinfo_on_a_stock_kernel() {
     file_fits_the_dump(&guest);
     makedumpfile_takes_the_file(&guest);
     file_corrects_makedumpfile_at_level_31(&guest);
+    file_finds_the_log(&guest);
     if let Some(vmlinux) = std::env::var_os("VMLINUX") {
         dwarf_agrees_and_makedumpfile_g_does_not(&guest, vmlinux.as_ref());
     }
@@ -110,6 +111,12 @@ fn files_are_protected(guest: &Guest) {
     assert!(
         !hidden.contains("NO ERROR") && !hidden.contains("half"),
         "nothing half-written: {hidden}"
+    );
+    let no_cap = guest.part("no_cap_syslog");
+    let denied = no_cap.matches("Operation not permitted").count();
+    assert!(
+        denied == 2 && no_cap.ends_with("\n0\n") && !no_cap.contains("NO ERROR"),
+        "root without CAP_SYSLOG: {no_cap}"
     );
     assert_eq!(
         guest.part("still_shown"),
@@ -287,6 +294,29 @@ fn file_corrects_makedumpfile_at_level_31(guest: &Guest) {
         0,
         "alone: if this is fixed, drop the work-around from the docs"
     );
+}
+
+/// A dump without a note has a readable log as soon as the file says where it is.
+fn file_finds_the_log(guest: &Guest) {
+    let log = |arguments: &[&Path], dump: &Path| {
+        let out = guest.folder.join("log");
+        let output = Command::new(env!("CARGO_BIN_EXE_kdumpkit"))
+            .args(["filter", "-f", "--dump-dmesg"])
+            .args(arguments)
+            .args([dump, &out])
+            .output()
+            .expect("kdumpkit filter --dump-dmesg");
+        output
+            .status
+            .success()
+            .then(|| fs::read_to_string(&out).expect("the log"))
+    };
+    let noteless = guest.vmcore_without_note();
+    let boot = guest.folder.join("boot.mkdfinfo");
+    let right = log(&[], &guest.vmcore()).expect("with the note");
+    assert!(right.contains("sysrq: Trigger a crash"), "{right}");
+    assert_eq!(log(&[], &noteless), None, "neither note nor file");
+    assert_eq!(log(&["-i".as_ref(), &boot], &noteless), Some(right));
 }
 
 /// With the debug package: our three ways to the file agree; what `makedumpfile -g -x` makes of it, and the times.

@@ -18,9 +18,9 @@ const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 ///
 /// # Errors
 /// The dump or its log cannot be read, the text cannot be written.
-pub fn dump_dmesg(dump: &Path, log: &Path, overwrite: bool) -> Result<()> {
-    let text = Dump::open(dump)
-        .and_then(|dump| dump.dmesg())
+pub fn dump_dmesg(dump: &Path, info: Option<&Path>, log: &Path, overwrite: bool) -> Result<()> {
+    let text = open(dump, info)?
+        .dmesg()
         .with_context(|| format!("reading the kernel log of {}", dump.display()))?;
     let mut file = create(log, overwrite)?;
     file.write_all(text.as_bytes())

@@ -31,6 +31,8 @@ pub enum Task {
     DumpDmesg {
         /// The dump.
         dump: PathBuf,
+        /// `-i`.
+        info: Option<PathBuf>,
         /// Where the text goes.
         log: PathBuf,
         /// `-f`.
@@ -146,11 +148,11 @@ impl Task {
                     files.len()
                 );
             };
-            let (dump, log, overwrite) = (dump.clone(), log.clone(), args.overwrite);
             return Ok(Task::DumpDmesg {
-                dump,
-                log,
-                overwrite,
+                dump: dump.clone(),
+                info: args.info.clone(),
+                log: log.clone(),
+                overwrite: args.overwrite,
             });
         }
         Ok(Task::Filter(Job::new(args)?))

@@ -63,9 +63,10 @@ pub fn main(args: &FilterArgs) -> anyhow::Result<ExitCode> {
         Task::Rearrange { output, overwrite } => extract::rearrange(&output, overwrite),
         Task::DumpDmesg {
             dump,
+            info,
             log,
             overwrite,
-        } => extract::dump_dmesg(&dump, &log, overwrite),
+        } => extract::dump_dmesg(&dump, info.as_deref(), &log, overwrite),
         Task::Explain { dump, info, pfn } => extract::explain(&dump, info.as_deref(), pfn),
     };
     let Err(error) = result else {

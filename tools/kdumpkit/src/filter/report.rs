@@ -116,6 +116,7 @@ impl Report<'_> {
             .collect();
         json!({
             "source": self.job.dump,
+            "mkdfinfo": self.job.info,
             "output": self.target(),
             "level": self.level.number(),
             "format": self.format(),

@@ -189,6 +189,7 @@ impl Guest {
                 kernel: "/capture/vmlinuz".into(),
                 initramfs: "/capture/initramfs".into(),
                 cmdline: "console=ttyS0 quiet panic=1 nr_cpus=1 irqpoll reset_devices".into(),
+                mkdfinfo: false,
             }),
             script: Some(SCRIPT.into()),
             wait_s: 60,

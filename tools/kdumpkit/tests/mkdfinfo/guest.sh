@@ -61,6 +61,13 @@ fails busybox cat $S/boot/kerneloffset
 fails busybox sh /test/mkdfinfo /tmp/half
 fails /init mkdfinfo
 busybox ls /tmp
+# Root, owner of the files, but of a user namespace: no CAP_SYSLOG. The second file was opened with it.
+echo 1 >/proc/sys/kernel/kptr_restrict
+part no_cap_syslog
+fails busybox unshare -U -r busybox cat $S/symbol/prb
+fails busybox unshare -U -r busybox cat <$S/mkdfinfo
+busybox unshare -U -r busybox cat $S/offset/page.flags
+echo 2 >/proc/sys/kernel/kptr_restrict
 part still_shown
 busybox cat $S/offset/page.flags $S/size/page
 

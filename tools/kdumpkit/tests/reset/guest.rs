@@ -200,6 +200,7 @@ impl Bench {
             kernel: "/capture/vmlinuz".into(),
             initramfs: "/capture/initramfs".into(),
             cmdline: format!("{CAPTURE_CMDLINE} {CMDLINE} {}", guest.cmdline),
+            mkdfinfo: false,
         });
         Ok(vec![
             ("capture/vmlinuz".into(), self.kernel.image()),
