@@ -78,6 +78,9 @@ pub enum Event {
         bytes: u64,
         /// Time from opening /proc/vmcore to the rename.
         elapsed_ms: u64,
+        /// What the filter says that it did (`filter --json`).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        filter: Option<serde_json::Value>,
     },
     /// A step failed.
     Failed {
@@ -140,6 +143,7 @@ mod tests {
             path: "a/vmcore".into(),
             bytes: 7,
             elapsed_ms: 3,
+            filter: None,
         };
         let line = serde_json::to_string(&event).unwrap();
         assert!(line.starts_with(r#"{"event":"dump""#), "{line}");

@@ -4,6 +4,7 @@
 use super::report::Reporter;
 use super::{modules, system};
 use crate::event::Event;
+use crate::initramfs::MKDFINFO_PATH;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use serde::{Deserialize, Serialize};
@@ -90,28 +91,39 @@ pub fn run(role: &CaptureRole, reporter: &mut Reporter) -> Result<()> {
     let written = write_dump(role);
     // Also after a failure: an incomplete dump is worth keeping, under the name that says so.
     unmount(MOUNT_POINT, UnmountFlags::empty()).context("unmounting the target")?;
-    let (path, bytes, elapsed) = written?;
+    let written = written?;
     reporter.send(&Event::Dump {
-        path,
-        bytes,
-        elapsed_ms: elapsed.as_millis() as u64,
+        path: written.path,
+        bytes: written.bytes,
+        elapsed_ms: written.elapsed.as_millis() as u64,
+        filter: written.filter,
     });
     Ok(())
 }
 
+/// A complete dump.
+struct Written {
+    /// Relative to the root of the target file system.
+    path: String,
+    bytes: u64,
+    elapsed: Duration,
+    /// What the filter says that it did.
+    filter: Option<serde_json::Value>,
+}
+
 /// Incomplete name → fsync → final name → fsync of the folder.
-fn write_dump(role: &CaptureRole) -> Result<(String, u64, Duration)> {
+fn write_dump(role: &CaptureRole) -> Result<Written> {
     let start = Instant::now();
     let folder = Path::new(MOUNT_POINT).join(&role.folder);
     fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
     // The log first: it is small, and often all that is needed.
     let log = folder.join("vmcore-dmesg.txt");
     filter(&["--dump-dmesg".to_owned()], &log)
-        .and_then(|()| Ok(File::open(&log)?.sync_all()?))
+        .and_then(|_| Ok(File::open(&log)?.sync_all()?))
         .with_context(|| format!("writing the kernel log to {}", log.display()))?;
     save_reset_report(&folder);
     let incomplete = folder.join("vmcore-incomplete");
-    collect(&role.collector, &incomplete)
+    let filter = collect(&role.collector, &incomplete)
         .with_context(|| format!("writing {}", incomplete.display()))?;
     let file = File::open(&incomplete)?;
     file.sync_all().context("fsync of the dump")?;
@@ -123,7 +135,12 @@ fn write_dump(role: &CaptureRole) -> Result<(String, u64, Duration)> {
     File::open(&folder)?
         .sync_all()
         .context("fsync of the dump's folder")?;
-    Ok((format!("{}/vmcore", role.folder), bytes, start.elapsed()))
+    Ok(Written {
+        path: format!("{}/vmcore", role.folder),
+        bytes,
+        elapsed: start.elapsed(),
+        filter,
+    })
 }
 
 /// Before the first driver is loaded. Through modprobe, because that passes `reset_devices.skip=` and the like of the
@@ -149,28 +166,55 @@ fn save_reset_report(folder: &Path) {
     }
 }
 
-fn collect(collector: &Collector, out: &Path) -> Result<()> {
+/// Returns what the filter says that it did.
+fn collect(collector: &Collector, out: &Path) -> Result<Option<serde_json::Value>> {
     match collector {
-        Collector::Filter { arguments } => filter(arguments, out),
+        Collector::Filter { arguments } => {
+            let said = filter(
+                &[arguments.as_slice(), &["--json".to_owned()]].concat(),
+                out,
+            )?;
+            Ok(serde_json::from_slice(&said).ok())
+        }
         Collector::Elf => copy_sparse(
             &mut File::open(VMCORE).context("opening /proc/vmcore")?,
             out,
-        ),
+        )
+        .map(|()| None),
         Collector::Makedumpfile { arguments } => {
-            collect_with(Command::new("/usr/bin/makedumpfile").args(arguments), out)
+            collect_with(Command::new("/usr/bin/makedumpfile").args(arguments), out).map(|_| None)
         }
     }
 }
 
-/// Runs this program's own filter, in a process of its own: PID 1 must outlive whatever happens to it.
-fn filter(arguments: &[String], out: &Path) -> Result<()> {
-    collect_with(
-        Command::new("/proc/self/exe").arg("filter").args(arguments),
-        out,
-    )
+/// Runs this program's own filter, in a process of its own: PID 1 must outlive whatever happens to it. Returns its
+/// standard output.
+///
+/// The kernel's mkdfinfo file is used when it is there. One that is refused (of another kernel, damaged) is refused before
+/// the target is created: then the dump's own note must do.
+fn filter(arguments: &[String], out: &Path) -> Result<Vec<u8>> {
+    let with = |info: &[&str]| {
+        collect_with(
+            Command::new("/proc/self/exe")
+                .arg("filter")
+                .args(info)
+                .args(arguments),
+            out,
+        )
+    };
+    if !Path::new(MKDFINFO_PATH).exists() {
+        return with(&[]);
+    }
+    match with(&["-i", MKDFINFO_PATH]) {
+        Err(error) if !out.exists() => {
+            eprintln!("kdumpkit init: {error:#}; trying without {MKDFINFO_PATH}");
+            with(&[])
+        }
+        result => result,
+    }
 }
 
-fn collect_with(command: &mut Command, out: &Path) -> Result<()> {
+fn collect_with(command: &mut Command, out: &Path) -> Result<Vec<u8>> {
     command.arg(VMCORE).arg(out);
     let output = command
         .output()
@@ -179,7 +223,7 @@ fn collect_with(command: &mut Command, out: &Path) -> Result<()> {
         let words = String::from_utf8_lossy(&output.stderr);
         bail!("{command:?} ended with {}: {}", output.status, words.trim());
     }
-    Ok(())
+    Ok(output.stdout)
 }
 
 fn copy_sparse(source: &mut impl Read, path: &Path) -> Result<()> {

@@ -5,12 +5,18 @@ use super::load::{self, Load};
 use super::report::Reporter;
 use super::{kexec, modules, system};
 use crate::event::Event;
+use crate::initramfs::{self, MKDFINFO_PATH};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
+use std::fs;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
+
+/// The build form: the dump that it will lie beside has a note of its own.
+const MKDFINFO_SYSFS: &str = "/sys/kernel/mkdfinfo/mkdfinfo";
 
 /// What a test guest does after boot, in this order. An empty role boots and powers off.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -42,6 +48,9 @@ pub struct CaptureImage {
     pub initramfs: String,
     /// Its command line.
     pub cmdline: String,
+    /// Add this kernel's mkdfinfo file (from mkdfinfo.ko, which must be among the modules) to the initramfs.
+    #[serde(default)]
+    pub mkdfinfo: bool,
 }
 
 /// Plays the role; returns when nothing crashed.
@@ -53,6 +62,9 @@ pub fn run(role: &GuestRole, reporter: &mut Reporter) -> Result<()> {
     }
     modules::load_all(&role.modules)?;
     if let Some(image) = &role.capture {
+        if image.mkdfinfo {
+            add_mkdfinfo(Path::new(&image.initramfs))?;
+        }
         kexec::load_crash_kernel(&image.kernel, &image.initramfs, &image.cmdline)?;
         reporter.send(&Event::CaptureLoaded {
             reserved_bytes: kexec::reserved_bytes(),
@@ -76,6 +88,13 @@ pub fn run(role: &GuestRole, reporter: &mut Reporter) -> Result<()> {
         });
     }
     Ok(())
+}
+
+/// What is built on a running machine has its mkdfinfo; here the initramfs came from outside.
+fn add_mkdfinfo(initramfs: &Path) -> Result<()> {
+    let text = fs::read(MKDFINFO_SYSFS)
+        .with_context(|| format!("reading {MKDFINFO_SYSFS}: is mkdfinfo.ko loaded?"))?;
+    initramfs::append(initramfs, MKDFINFO_PATH, &text)
 }
 
 fn run_script(script: &str, reporter: &mut Reporter) -> Result<bool> {

@@ -9,11 +9,13 @@ use crate::init::Role;
 use anyhow::{Context, Result};
 use modules::ModuleTree;
 use std::fs::{self, File};
-use std::io::BufWriter;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// Where /init finds its role.
 pub const ROLE_PATH: &str = "/etc/kdumpkit/role.json";
+/// Where the capture kernel finds its own kernel's layout and symbols, for `filter -i`.
+pub const MKDFINFO_PATH: &str = "/etc/kdumpkit/mkdfinfo";
 /// The modules, one uncompressed file each.
 const MODULE_FOLDER: &str = "usr/lib/modules";
 
@@ -102,6 +104,25 @@ impl Recipe<'_> {
         archive.file(&format!("{folder}/modules.dep"), 0o644, dep.as_bytes())?;
         Ok(())
     }
+}
+
+/// Adds one file to a finished initramfs, compressed or not: the kernel unpacks archives that follow each other. A file
+/// of the same name in an earlier archive is replaced.
+///
+/// # Errors
+/// The initramfs cannot be written to.
+pub fn append(initramfs: &Path, inside: &str, data: &[u8]) -> Result<()> {
+    let write = || {
+        let mut file = File::options().append(true).open(initramfs)?;
+        // The kernel looks for the next archive at multiples of four.
+        let missing = (4 - file.metadata()?.len() % 4) % 4;
+        file.write_all(&[0; 3][..missing as usize])?;
+        let mut archive = cpio::Writer::new(BufWriter::new(file));
+        archive.file(inside, 0o600, data)?;
+        archive.finish()
+    };
+    write().with_context(|| format!("adding {inside} to {}", initramfs.display()))?;
+    Ok(())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

@@ -116,11 +116,12 @@ impl Bench {
         path: &Path,
     ) -> Result<()> {
         let role = Role::Guest(GuestRole {
-            modules: vec!["virtio_blk".into()],
+            modules: vec!["virtio_blk".into(), "mkdfinfo".into()],
             capture: Some(CaptureImage {
                 kernel: "/capture/vmlinuz".into(),
                 initramfs: "/capture/initramfs".into(),
                 cmdline: CAPTURE_CMDLINE.into(),
+                mkdfinfo: true,
             }),
             sysctls: scenario.sysctls(),
             lkdtm: Some(scenario.lkdtm_parameters()),
@@ -128,7 +129,9 @@ impl Bench {
             wait_s: 60,
             ..GuestRole::default()
         });
-        let modules = vec!["virtio_blk".to_owned(), "lkdtm".to_owned()];
+        let modules = ["virtio_blk", "mkdfinfo", "lkdtm"]
+            .map(String::from)
+            .to_vec();
         let files = vec![
             ("capture/vmlinuz".to_owned(), self.kernel.image()),
             ("capture/initramfs".to_owned(), capture.to_owned()),

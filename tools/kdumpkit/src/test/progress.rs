@@ -110,6 +110,7 @@ fn describe(event: &Event) -> String {
             path,
             bytes,
             elapsed_ms,
+            ..
         } => format!("dump       {path}, {bytes} bytes in {elapsed_ms} ms"),
         Event::Failed { error, .. } => format!("failed     {error}"),
         Event::Bye {

@@ -6,6 +6,8 @@ use super::report::{Check, Outcome, Report};
 use super::scenario::Scenario;
 use crate::event::Event;
 use crate::facts::{Context, Facts};
+use crate::init::Collector;
+use crate::initramfs::MKDFINFO_PATH;
 use crate::vm::End;
 use anyhow::Result;
 use modlogic::lkdtm::points::{ANY, Contexts, HARDIRQ, NMI, Point, SOFTIRQ, TASK};
@@ -43,6 +45,7 @@ pub fn judge(scenario: &Scenario, release: &str, recording: Result<Recording>) -
         let bytes = dump.metadata().map_or(0, |m| m.len());
         judge_facts(scenario, &facts, &mut report);
         report.dump_bytes = bytes;
+        check_layout_source(scenario, &recording, &mut report.checks);
         check(
             &mut report.checks,
             "dump size",
@@ -173,6 +176,26 @@ fn check_stack(checks: &mut Vec<Check>, facts: &Facts, direct: bool, symbol: Opt
             false,
         ),
     }
+}
+
+/// Our filter must have worked with the crashed kernel's own mkdfinfo file.
+fn check_layout_source(scenario: &Scenario, recording: &Recording, checks: &mut Vec<Check>) {
+    if !matches!(scenario.collector, Collector::Filter { .. }) {
+        return;
+    }
+    let used = recording.events.iter().find_map(|event| match event {
+        Event::Dump { filter, .. } => filter.as_ref()?.get("mkdfinfo")?.as_str(),
+        _ => None,
+    });
+    check(
+        checks,
+        "layout",
+        format!("filtered with {MKDFINFO_PATH}"),
+        used.map_or("the note alone".into(), |used| {
+            format!("filtered with {used}")
+        }),
+        used == Some(MKDFINFO_PATH),
+    );
 }
 
 fn check(checks: &mut Vec<Check>, name: &'static str, expected: String, found: String, ok: bool) {
