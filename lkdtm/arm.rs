@@ -11,14 +11,16 @@ use crate::{
     spec::Spec,
     types::{Fault, RunIn},
 };
-use kdump::{kprobe, nmi, print, task};
+use kdump::{
+    kprobe::{self, GoOn},
+    nmi, print, task,
+};
 use kernel::{fmt, prelude::*, str::CString};
 
 /// What a probe carries: counts hits, fires on the right one.
 pub(crate) struct Shot {
     countdown: Countdown,
     spec: Spec,
-    filtered: bool,
     /// What is said when it fires, made beforehand because a handler must not format.
     message: CString,
 }
@@ -29,7 +31,6 @@ impl Shot {
         Ok(Self {
             countdown: Countdown::new(hits),
             spec: *spec,
-            filtered: !spec.filter.is_open(),
             message: CString::try_from_fmt(fmt!(
                 "crash point {point} fires: symbol={symbol} type={}",
                 spec.kind.name
@@ -37,33 +38,37 @@ impl Shot {
         })
     }
 
-    #[cold]
-    #[inline(never)]
-    #[link_section = ".kprobes.text"]
-    fn passes(&self) -> bool {
-        let (pid, comm) = task::current();
-        self.spec.filter.matches(task::cpu(), pid, &comm)
-    }
-
     /// The firing hit: says so in the log, which every context allows because the consoles are left alone, and crashes.
     #[cold]
     #[inline(never)]
     #[link_section = ".kprobes.text"]
-    fn fire(&self) {
+    fn fire(&self) -> GoOn {
         print::alert_deferred(c"lkdtm", &self.message);
         faults::run(&self.spec);
+        GoOn::rarely()
     }
 }
 
 impl kprobe::Handler for Shot {
     #[inline(always)]
-    fn hit(&self) {
-        if self.filtered && !self.passes() {
-            return;
-        }
+    fn hit(&self) -> GoOn {
         if self.countdown.hit() {
-            self.fire();
+            return self.fire();
         }
+        GoOn::YES
+    }
+
+    fn filters(&self) -> bool {
+        !self.spec.filter.is_open()
+    }
+
+    #[inline(always)]
+    fn hit_filtered(&self) -> GoOn {
+        let (pid, comm) = task::current();
+        if self.spec.filter.matches(task::cpu(), pid, &comm) {
+            return self.hit();
+        }
+        GoOn::YES
     }
 }
 

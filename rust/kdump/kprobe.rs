@@ -5,7 +5,7 @@
 //! C header: [`include/linux/kprobes.h`](srctree/include/linux/kprobes.h)
 
 use crate::bindings;
-use core::ptr::addr_of;
+use core::{hint::black_box, ptr::addr_of};
 use kernel::{container_of, error::to_result, ffi::c_int, prelude::*, str::CString, types::Opaque};
 
 /// What a probe does when it is hit.
@@ -15,14 +15,41 @@ pub trait Handler: Send + Sync {
     /// Context: preemption off; otherwise that of the probed code, so the caller may hold any lock. Neither sleep,
     /// nor allocate, nor print, nor take a lock. Implementations must be inlined (`#[inline(always)]`), so that they
     /// end in .kprobes.text and cannot be probed themselves.
-    fn hit(&self);
+    fn hit(&self) -> GoOn;
+
+    /// Whether [`Self::hit_filtered`] is called for each hit instead; asked once, at registration, so that those
+    /// without a filter do not pay for the question.
+    fn filters(&self) -> bool {
+        false
+    }
+
+    /// As [`Self::hit`], for hits of which not all count.
+    fn hit_filtered(&self) -> GoOn {
+        self.hit()
+    }
+}
+
+/// What a handler answers: the probed code goes on.
+#[repr(transparent)]
+pub struct GoOn(c_int);
+
+impl GoOn {
+    /// From the usual way through a handler.
+    pub const YES: Self = Self(0);
+
+    /// The same from a function that a handler seldom calls, and last: the compiler jumps to such a function instead of
+    /// calling it, and the usual way saves no register, as long as it cannot see that the answer is always the same.
+    #[inline(always)]
+    pub fn rarely() -> Self {
+        Self(black_box(0))
+    }
 }
 
 /// A registered kernel probe; dropping it unregisters it and waits for the handlers that still run.
 ///
 /// # Invariants
 ///
-/// `probe` is registered with the kernel, its `pre_handler` is [`Self::pre_handler`], and its `symbol_name` points
+/// `probe` is registered with the kernel, its `pre_handler` is one of ours, and its `symbol_name` points
 /// into `symbol`.
 #[pin_data(PinnedDrop)]
 pub struct Kprobe<H: Handler> {
@@ -50,6 +77,10 @@ impl<H: Handler> Kprobe<H> {
     /// Context: may sleep.
     pub fn register(symbol: CString, offset_bytes: u32, handler: H) -> impl PinInit<Self, Error> {
         let symbol_name = symbol.as_char_ptr();
+        let pre_handler: unsafe extern "C" fn(_, _) -> _ = match handler.filters() {
+            true => Self::pre_handler_filtered,
+            false => Self::pre_handler,
+        };
         // Fields are initialised in this order: the handler is in place before the first hit.
         try_pin_init!(Self {
             symbol,
@@ -61,7 +92,7 @@ impl<H: Handler> Kprobe<H> {
                     probe.write(bindings::kprobe {
                         symbol_name,
                         offset: offset_bytes,
-                        pre_handler: Some(Self::pre_handler),
+                        pre_handler: Some(pre_handler),
                         ..Default::default()
                     })
                 };
@@ -90,11 +121,30 @@ impl<H: Handler> Kprobe<H> {
         probe: *mut bindings::kprobe,
         _regs: *mut kernel::bindings::pt_regs,
     ) -> c_int {
-        // SAFETY: by the type invariant `probe` is the field of a pinned Self. It outlives this call: unregistering
+        // SAFETY: by the caller's promise.
+        unsafe { Self::handler_of(probe) }.hit().0
+    }
+
+    /// # Safety
+    ///
+    /// As [`Self::pre_handler`].
+    #[link_section = ".kprobes.text"]
+    unsafe extern "C" fn pre_handler_filtered(
+        probe: *mut bindings::kprobe,
+        _regs: *mut kernel::bindings::pt_regs,
+    ) -> c_int {
+        // SAFETY: by the caller's promise.
+        unsafe { Self::handler_of(probe) }.hit_filtered().0
+    }
+
+    /// # Safety
+    ///
+    /// `probe` is the kprobe of a [`Kprobe<H>`], in a call of its handler.
+    #[inline(always)]
+    unsafe fn handler_of<'a>(probe: *mut bindings::kprobe) -> &'a H {
+        // SAFETY: by the caller's promise `probe` is the field of a pinned Self. It outlives this call: unregistering
         // waits for running handlers. All fields before `probe` are initialised before it is registered.
-        let handler = unsafe { &(*container_of!(Opaque::cast_from(probe), Self, probe)).handler };
-        handler.hit();
-        0
+        unsafe { &(*container_of!(Opaque::cast_from(probe), Self, probe)).handler }
     }
 }
 
