@@ -6,6 +6,7 @@ pub mod facts;
 pub mod filter;
 pub mod init;
 pub mod initramfs;
+pub mod load;
 pub mod mkdfinfo;
 pub mod test;
 pub mod tree;

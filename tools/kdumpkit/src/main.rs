@@ -2,7 +2,7 @@
 //! The kdumpkit binary. One subcommand is one module of the library; this file only lists them.
 
 use clap::{Parser, Subcommand};
-use kdumpkit::{filter, init, mkdfinfo, test};
+use kdumpkit::{filter, init, load, mkdfinfo, test};
 use std::process::ExitCode;
 
 #[derive(Parser)]
@@ -15,8 +15,10 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Filter(filter::FilterArgs),
+    Load(load::LoadArgs),
     Mkdfinfo(mkdfinfo::MkdfinfoArgs),
     Test(test::TestArgs),
+    Unload(load::UnloadArgs),
 }
 
 fn main() -> ExitCode {
@@ -28,8 +30,10 @@ fn main() -> ExitCode {
     }
     let result = match Cli::parse().command {
         Command::Filter(args) => filter::main(&args),
+        Command::Load(args) => load::main(&args),
         Command::Mkdfinfo(args) => mkdfinfo::main(&args),
         Command::Test(args) => test::main(&args),
+        Command::Unload(args) => load::unload(&args),
     };
     result.unwrap_or_else(|error| {
         eprintln!("kdumpkit: error: {error:#}");

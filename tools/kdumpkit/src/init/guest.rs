@@ -3,12 +3,13 @@
 
 use super::load::{self, Load};
 use super::report::Reporter;
-use super::{kexec, modules, system};
+use super::{modules, system};
 use crate::event::Event;
 use crate::initramfs::{self, MKDFINFO_PATH};
+use crate::load::kexec;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
@@ -65,7 +66,9 @@ pub fn run(role: &GuestRole, reporter: &mut Reporter) -> Result<()> {
         if image.mkdfinfo {
             add_mkdfinfo(Path::new(&image.initramfs))?;
         }
-        kexec::load_crash_kernel(&image.kernel, &image.initramfs, &image.cmdline)?;
+        let initramfs =
+            File::open(&image.initramfs).with_context(|| format!("opening {}", image.initramfs))?;
+        kexec::load(Path::new(&image.kernel), &initramfs, &image.cmdline)?;
         reporter.send(&Event::CaptureLoaded {
             reserved_bytes: kexec::reserved_bytes(),
         });

@@ -5,7 +5,6 @@
 
 mod capture;
 mod guest;
-mod kexec;
 mod load;
 mod modules;
 mod report;

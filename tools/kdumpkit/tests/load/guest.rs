@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Guests for these tests: the stock kernel with its image in /boot, a script in the first kernel, and one in the capture
+//! kernel when the first crashes.
+
+use anyhow::{Context, Result, bail, ensure};
+use kdumpkit::event::Event;
+use kdumpkit::init::{GuestRole, Role};
+use kdumpkit::initramfs::Recipe;
+use kdumpkit::tree::{Kernel, Tree};
+use kdumpkit::vm::{Accel, End, Machine};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// For both scripts.
+const FUNCTIONS: &str =
+    "set -u\nkdumpkit() { /init \"$@\"; }\nb() { busybox \"$@\"; }\nRELEASE=$(busybox uname -r)\n";
+
+/// What the guests of one test share.
+pub struct Bench {
+    pub tree: Tree,
+    pub kernel: Kernel,
+    /// Everything of the test is in here; it stays when the test fails.
+    pub folder: PathBuf,
+    accel: Accel,
+}
+
+/// A guest to boot.
+pub struct Guest<'a> {
+    pub cmdline: &'a str,
+    pub memory_mib: u32,
+    /// Modules in both initramfses.
+    pub modules: &'a [&'a str],
+    /// Runs in the first kernel.
+    pub script: String,
+    /// Runs in the capture kernel, whose initramfs is /capture.initramfs.
+    pub capture: String,
+    /// More files for the first kernel's initramfs: path inside, file outside.
+    pub files: Vec<(String, PathBuf)>,
+    /// Raw images that appear as /dev/vda, …
+    pub disks: Vec<PathBuf>,
+}
+
+impl Default for Guest<'_> {
+    fn default() -> Self {
+        Self {
+            cmdline: "crashkernel=192M",
+            memory_mib: 1024,
+            modules: &[],
+            script: String::new(),
+            capture: String::new(),
+            files: Vec::new(),
+            disks: Vec::new(),
+        }
+    }
+}
+
+impl Bench {
+    /// `name` names the folder.
+    pub fn new(name: &str) -> Result<Self> {
+        let tree = Tree::find()?;
+        let kernel = tree.kernel(std::env::var("KVER").ok().as_deref())?;
+        let runs = tree.path("build/runs");
+        let folder = runs.join(format!("load-{name}"));
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
+        fs::create_dir_all(&folder)?;
+        let accel = Accel::probe(&tree, &kernel, kdumpkit(), &runs)?;
+        Ok(Self {
+            tree,
+            kernel,
+            folder,
+            accel,
+        })
+    }
+
+    /// Boots `guest` to its end; the last script must have ended with 0. What it printed.
+    pub fn run(&self, guest: &Guest) -> Result<String> {
+        let capture = self.folder.join("capture.initramfs");
+        let initramfs = self.folder.join("guest.initramfs");
+        self.write_initramfs(&capture, guest, &guest.capture, Vec::new())?;
+        let mut files = guest.files.clone();
+        let boot = format!("boot/vmlinuz-{}", self.kernel.release);
+        files.push((boot, self.kernel.image()));
+        files.push(("capture.initramfs".into(), capture));
+        self.write_initramfs(&initramfs, guest, &guest.script, files)?;
+        let mut machine = Machine::new(
+            &self.tree,
+            self.accel,
+            self.kernel.image(),
+            initramfs,
+            self.folder.clone(),
+        );
+        machine.cmdline = guest.cmdline.to_owned();
+        machine.memory_mib = guest.memory_mib;
+        machine.disks = guest.disks.clone();
+        machine.deadline = Duration::from_secs(240);
+        let (mut said, mut failed) = (None, None);
+        let end = machine.run(&mut |event| match event {
+            Event::Script { output, status } => said = Some((output.clone(), *status)),
+            Event::Failed { error, .. } => failed = Some(error.clone()),
+            _ => {}
+        })?;
+        ensure!(
+            end == End::Off,
+            "the guest did not end by itself: {end:?}, see {}",
+            self.folder.display()
+        );
+        match (said, failed) {
+            (Some((text, 0)), None) => Ok(text),
+            (said, failed) => bail!("see {}: {said:?} {failed:?}", self.folder.display()),
+        }
+    }
+
+    fn write_initramfs(
+        &self,
+        path: &Path,
+        guest: &Guest,
+        script: &str,
+        files: Vec<(String, PathBuf)>,
+    ) -> Result<()> {
+        let role = Role::Guest(GuestRole {
+            script: Some(format!("{FUNCTIONS}{script}")),
+            ..GuestRole::default()
+        });
+        Recipe {
+            release: &self.kernel.release,
+            kdumpkit: kdumpkit(),
+            busybox: &self.tree.buildroot()?.join("usr/bin/busybox"),
+            modules: &self.kernel.stock_modules()?,
+            module_names: guest.modules.iter().map(|m| (*m).to_owned()).collect(),
+            role: &role,
+            files,
+        }
+        .write(path)
+    }
+
+    /// Removes the folder.
+    pub fn done(self) -> Result<()> {
+        fs::remove_dir_all(&self.folder)
+            .with_context(|| format!("removing {}", self.folder.display()))
+    }
+}
+
+/// The program under test.
+pub fn kdumpkit() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_kdumpkit"))
+}
+
+/// The rest of the only line of `text` that begins with `words`.
+pub fn line<'t>(text: &'t str, words: &str) -> Result<&'t str> {
+    let mut found = text
+        .lines()
+        .filter_map(|l| l.trim_start().strip_prefix(words));
+    let first = found
+        .next()
+        .with_context(|| format!("no line begins with {words:?}:\n{text}"))?;
+    ensure!(found.next().is_none(), "{words:?} is there twice:\n{text}");
+    Ok(first.trim())
+}
