@@ -10,7 +10,7 @@ use crate::flattened::{self, Flattened};
 use crate::image::{Format, Image};
 use crate::kdump::{self, Kdump};
 use crate::memory::Memory;
-use crate::notes::Notes;
+use crate::notes::{self, Notes};
 use crate::pages::map::Bits;
 use crate::paging::{Mapping, Paging, page_of};
 use crate::prstatus::{self, PrStatus};
@@ -26,11 +26,17 @@ use vmcoreinfo::Vmcoreinfo;
 /// An opened dump. Reading goes through shared references and may happen on several threads.
 pub struct Dump {
     image: Box<dyn Image>,
+    /// The image's notes with a remark behind them.
+    remarked: Option<Vec<u8>>,
     info: Vmcoreinfo,
     paging: OnceLock<Paging>,
     tlb: Mutex<Tlb>,
     symbols: OnceLock<Symbols>,
 }
+
+/// Owner and type of our note; the type is none of those that readers look for without looking at the owner.
+const REMARK_OWNER: &[u8] = b"KDUMPKIT";
+const REMARK_TYPE: u32 = 0x6b64_0001;
 
 /// Translations of the pages that were read last.
 type Tlb = Vec<(u64, u64)>;
@@ -107,6 +113,7 @@ impl Dump {
         let info = Vmcoreinfo::parse(text)?;
         Ok(Dump {
             image,
+            remarked: None,
             info,
             paging: OnceLock::new(),
             tlb: Mutex::new(Vec::new()),
@@ -262,7 +269,22 @@ impl Dump {
 
     /// The ELF notes as one PT_NOTE segment.
     pub fn notes(&self) -> &[u8] {
-        self.image.notes()
+        self.remarked.as_deref().unwrap_or(self.image.notes())
+    }
+
+    /// What a filter had to say about this dump: that it went on although it did not know the kernel.
+    pub fn remark(&self) -> Option<&str> {
+        let note = Notes::new(self.notes()).find(|note| note.name == REMARK_OWNER);
+        note.and_then(|note| std::str::from_utf8(note.desc).ok())
+    }
+
+    /// Adds a remark as an ELF note, so that every dump made of this one carries it, whatever its format.
+    pub fn set_remark(&mut self, text: &str) {
+        let mut notes = self.notes().to_vec();
+        // The kernel may leave an end mark and padding behind its notes, where readers stop.
+        notes.truncate(Notes::new(&notes).bytes());
+        notes.extend(notes::encode(REMARK_OWNER, REMARK_TYPE, text.as_bytes()));
+        self.remarked = Some(notes);
     }
 }
 

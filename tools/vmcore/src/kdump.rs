@@ -28,6 +28,8 @@ const MAX_PFNS: u64 = 1 << 40;
 /// Page frames whose bits fill one block of a bitmap.
 const PFNS_PER_BLOCK: u64 = PAGE_SIZE * 8;
 const MAX_RANGES: usize = 1 << 20;
+/// How many pages with data of their own are looked at to see whether a file was cut: more than any writer has in flight.
+const LAST_PAGES: u64 = 4096;
 const CACHED_PAGES: usize = 64;
 
 /// Fields of both headers, as far as a reader needs them.
@@ -185,7 +187,7 @@ impl<S: ReadAt> Kdump<S> {
     }
 
     /// The descriptor table must be whole, and the data of its last entries too: writers append in page order, so
-    /// that is enough to see a cut anywhere.
+    /// that is enough to see a cut anywhere. Zero pages share data at the start, so they do not count as last entries.
     fn check_end(&self) -> Result<()> {
         if self.is_incomplete() {
             return Ok(());
@@ -203,10 +205,21 @@ impl<S: ReadAt> Kdump<S> {
         };
         self.source
             .check(self.descs_at, bytes, "kdump page descriptors")?;
-        for index in count.saturating_sub(4096)..count {
-            let desc = self.desc(index)?;
+        let shared = self.descs_at + bytes;
+        let (mut end, mut own_data) = (count, 0);
+        let mut raw = Vec::new();
+        while end > 0 && own_data < LAST_PAGES {
+            let start = end.saturating_sub(LAST_PAGES);
+            raw.resize(((end - start) * DESC_BYTES) as usize, 0);
+            let at = self.descs_at + start * DESC_BYTES;
             self.source
-                .check(desc.offset, desc.bytes.into(), "kdump page data")?;
+                .read_at(at, &mut raw, "kdump page descriptors")?;
+            for desc in raw.chunks_exact(DESC_BYTES as usize).map(PageDesc::parse) {
+                self.source
+                    .check(desc.offset, desc.bytes.into(), "kdump page data")?;
+                own_data += u64::from(desc.offset > shared);
+            }
+            end = start;
         }
         Ok(())
     }

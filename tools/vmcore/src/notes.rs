@@ -29,6 +29,13 @@ impl<'a> Notes<'a> {
         Notes { rest: segment }
     }
 
+    /// Length of the notes up to the first that is none, or the kernel's end mark.
+    pub fn bytes(&self) -> usize {
+        let mut notes = self.clone();
+        while notes.next().is_some() {}
+        self.rest.len() - notes.rest.len()
+    }
+
     fn parse(&self) -> Option<(Note<'a>, &'a [u8])> {
         let rest = self.rest;
         if rest.len() < 12 {
@@ -45,7 +52,9 @@ impl<'a> Notes<'a> {
             kind: u32_at(rest, 8),
             desc,
         };
-        Some((note, &rest[next..]))
+        // An all-zero header is the kernel's end mark (final_note()).
+        let end_mark = note.name.is_empty() && note.desc.is_empty() && note.kind == 0;
+        (!end_mark).then(|| (note, &rest[next..]))
     }
 }
 
@@ -55,11 +64,20 @@ impl<'a> Iterator for Notes<'a> {
     fn next(&mut self) -> Option<Note<'a>> {
         let (note, rest) = self.parse()?;
         self.rest = rest;
-        // An all-zero header is the kernel's end mark (final_note()).
-        if note.name.is_empty() && note.desc.is_empty() && note.kind == 0 {
-            self.rest = &[];
-            return None;
-        }
         Some(note)
     }
+}
+
+/// A note as bytes.
+pub(crate) fn encode(name: &[u8], kind: u32, desc: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    // The name's length counts its NUL.
+    for word in [name.len() as u32 + 1, desc.len() as u32, kind] {
+        out.extend(word.to_le_bytes());
+    }
+    out.extend(name);
+    out.resize((out.len() + 1).next_multiple_of(4), 0);
+    out.extend(desc);
+    out.resize(out.len().next_multiple_of(4), 0);
+    out
 }

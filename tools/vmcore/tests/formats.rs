@@ -7,7 +7,7 @@ use machine::*;
 use vmcore::codec::Codec;
 use vmcore::pages::{Level, PageLayout, Scan, scan};
 use vmcore::write::pipeline::Job;
-use vmcore::write::{FlattenedOutput, KdumpOptions, Output, write_elf, write_kdump};
+use vmcore::write::{Check, FlattenedOutput, KdumpOptions, Output, write_elf, write_kdump};
 use vmcore::{Absence, Dump, Error, Pfn, VirtAddr};
 
 fn busy_machine() -> Machine {
@@ -31,7 +31,7 @@ fn job(codec: Codec, threads: usize) -> Job {
         codec,
         level: None,
         threads,
-        check: true,
+        check: Check::Encoded,
     }
 }
 
@@ -51,8 +51,12 @@ fn write(
 }
 
 fn kdump(level: Level, codec: Codec, threads: usize) -> Vec<u8> {
+    kdump_of(&busy_machine().dump(), level, codec, threads)
+}
+
+fn kdump_of(dump: &Dump, level: Level, codec: Codec, threads: usize) -> Vec<u8> {
     let mut out = MemoryOutput::new();
-    write(&busy_machine().dump(), level, codec, threads, &mut out).expect("written");
+    write(dump, level, codec, threads, &mut out).expect("written");
     out.bytes
 }
 
@@ -183,6 +187,90 @@ fn full_target_leaves_an_incomplete_dump_that_opens() {
             }
         }
         assert!(read > 0, "{read} pages at {tenth}0 %");
+    }
+}
+
+/// One flipped bit on the way to the disk, wherever it is: an error, and no dump that calls itself complete.
+#[test]
+fn bad_disk_is_noticed_when_reading_back() {
+    let source = busy_machine().dump();
+    let level = Level::new(30).expect("a level");
+    let scan = scan_of(&source, level);
+    for (threads, elf) in [(1, false), (3, false), (1, true)] {
+        let job = Job {
+            check: Check::ReadBack,
+            ..job(if elf { Codec::Raw } else { Codec::Lzo }, threads)
+        };
+        let write = |out: &mut BadDisk| match elf {
+            true => write_elf(&source, &scan, level, job, out, &()),
+            false => {
+                let options = KdumpOptions {
+                    job,
+                    level,
+                    split: None,
+                };
+                write_kdump(&source, &scan, &options, out, &())
+            }
+        };
+        let disk = |bad_byte| BadDisk {
+            disk: MemoryOutput::new(),
+            bad_byte,
+        };
+        let mut good = disk(usize::MAX);
+        let written = write(&mut good).expect("a good disk");
+        assert!(written.read_back && written.pages == scan.kept.count());
+        let bytes = good.disk.bytes.len();
+        // The start densely, where headers, bitmaps and descriptors are; then every part of the data.
+        for bad_byte in (0..0xc000)
+            .step_by(3001)
+            .chain((0xc000..bytes).step_by(bytes / 23))
+        {
+            let mut bad = disk(bad_byte);
+            let Err(error) = write(&mut bad) else {
+                if bad.disk.bytes == good.disk.bytes {
+                    // A gap between the parts, where nothing is written.
+                    continue;
+                }
+                // A bit that decoding does not depend on.
+                compare(&open(bad.disk.bytes), &source, level, elf);
+                continue;
+            };
+            assert!(error.to_string().contains("read back"), "{error}");
+            if let Ok(dump) = Dump::from_source(bad.disk.bytes) {
+                assert!(dump.is_incomplete(), "bit flipped at {bad_byte:#x}");
+            }
+        }
+    }
+}
+
+#[test]
+fn cut_behind_thousands_of_zero_pages_is_noticed() {
+    let mut machine = Machine::new();
+    // All that lies behind the first page of data is zero.
+    machine.ram[(FIRST as usize + 1) * PAGE..].fill(0);
+    let mut whole = kdump_of(&machine.dump(), Level::NONE, Codec::Raw, 1);
+    open(whole.clone());
+    whole.truncate(whole.len() - 1);
+    assert!(matches!(
+        Dump::from_source(whole),
+        Err(Error::Truncated { .. })
+    ));
+}
+
+#[test]
+fn remark_goes_along_from_dump_to_dump() {
+    let mut source = busy_machine().dump();
+    assert_eq!(source.remark(), None);
+    source.set_remark("layout not known");
+    let kdump = open(kdump_of(&source, Level::NONE, Codec::Zstd, 1));
+    let mut elf = MemoryOutput::new();
+    let scan = scan_of(&kdump, Level::MAX);
+    write_elf(&kdump, &scan, Level::MAX, job(Codec::Raw, 1), &mut elf, &()).expect("written");
+    let elf = open(elf.bytes);
+    for dump in [&kdump, &elf] {
+        assert_eq!(dump.remark(), Some("layout not known"));
+        assert_eq!(dump.prstatus().len(), 1, "the other notes are still there");
+        assert!(dump.dmesg().is_ok());
     }
 }
 

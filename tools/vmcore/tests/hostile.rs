@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use vmcore::codec::Codec;
 use vmcore::pages::{Level, PageLayout, scan};
 use vmcore::write::pipeline::Job;
-use vmcore::write::{FlattenedOutput, KdumpOptions, write_kdump};
+use vmcore::write::{Check, FlattenedOutput, KdumpOptions, write_kdump};
 use vmcore::{Dump, Pfn, PhysAddr};
 
 /// Everything that a reader does with a dump. Results do not matter, ending does.
@@ -43,7 +43,7 @@ fn exercise(bytes: Vec<u8>) {
         codec: Codec::Lzo,
         level: None,
         threads: 1,
-        check: true,
+        check: Check::Encoded,
     };
     let options = KdumpOptions {
         job,
@@ -71,7 +71,7 @@ fn filter(flattened: bool) -> Vec<u8> {
         codec: Codec::Zstd,
         level: None,
         threads: 1,
-        check: false,
+        check: Check::No,
     };
     let options = KdumpOptions {
         job,

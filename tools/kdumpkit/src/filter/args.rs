@@ -47,7 +47,7 @@ pub struct FilterArgs {
     /// Replace DUMPFILE if it exists
     #[arg(short = 'f', long)]
     pub overwrite: bool,
-    /// Go on with a kernel whose layout is not known, keeping every page that cannot be classified
+    /// Go on with a kernel whose layout is not known: every page is kept, and the dump carries a note that says so
     #[arg(long)]
     pub force: bool,
     /// Layout of the crashed kernel (from `kdumpkit mkdfinfo`, mkdfinfo.ko or `makedumpfile -g`), laid over the dump's
@@ -97,8 +97,12 @@ pub struct FilterArgs {
     #[arg(long, value_name = "PFN", value_parser = number)]
     pub explain: Option<u64>,
 
-    /// Do not compare what was written with the source
+    /// Read the written file back and compare every page and bitmap with the source; fail where the target cannot be read.
+    /// Without this it is done where it can be, and elsewhere pages are compared before they are written
     #[arg(long)]
+    pub verify: bool,
+    /// Do not compare what was written with the source
+    #[arg(long, conflicts_with = "verify")]
     pub no_verify: bool,
     /// Do not wait until the dump is on the device
     #[arg(long)]

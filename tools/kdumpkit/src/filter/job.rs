@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use std::path::PathBuf;
 use vmcore::codec::Codec;
 use vmcore::pages::Level;
+use vmcore::write::Check;
 
 /// One thing to do.
 pub enum Task {
@@ -90,8 +91,10 @@ pub struct Job {
     pub limit: Option<u64>,
     /// Worker threads.
     pub threads: usize,
-    /// Compare what was written.
-    pub verify: bool,
+    /// How to compare what was written.
+    pub check: Check,
+    /// `--verify`: a target that cannot be read back is an error.
+    pub must_read_back: bool,
     /// Wait for the device.
     pub sync: bool,
     /// `--stats`.
@@ -184,7 +187,11 @@ impl Job {
             force: args.force,
             limit: args.limit,
             threads: threads(args.num_threads),
-            verify: !args.no_verify,
+            check: match args.no_verify {
+                true => Check::No,
+                false => Check::ReadBack,
+            },
+            must_read_back: args.verify,
             sync: !args.no_sync,
             stats: args.stats || args.message_level & 16 != 0,
             json: args.json,
@@ -198,6 +205,11 @@ fn files(args: &FilterArgs) -> Result<(Vec<PathBuf>, Target)> {
     let files = args.files.as_slice();
     let count = files.len();
     match files {
+        [_] if args.flattened && args.verify => {
+            bail!(
+                "--verify with -F: a stream cannot be read back; its pages are compared before they are written anyway"
+            )
+        }
         [dump] if args.flattened => {
             let zstd = args.stream.is_some();
             Ok((vec![dump.clone()], Target::Stdout { zstd }))

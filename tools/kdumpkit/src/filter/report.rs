@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde_json::{Map, json};
 use vmcore::addr::PAGE_SIZE;
 use vmcore::pages::{Class, Level, Scan};
-use vmcore::write::Written;
+use vmcore::write::{Check, Written};
 
 /// The result of a filter job.
 pub struct Report<'a> {
@@ -14,6 +14,8 @@ pub struct Report<'a> {
     pub job: &'a Job,
     /// The level that fitted, with what the source had already left out.
     pub level: Level,
+    /// What the dump says about itself: that the kernel was not known.
+    pub remark: Option<&'a str>,
     /// What the pages were.
     pub scan: &'a Scan,
     /// What was written.
@@ -46,8 +48,17 @@ impl Report<'_> {
             human(bytes),
             100.0 * bytes as f64 / (total * PAGE_SIZE).max(1) as f64,
             self.seconds,
-            if self.verified() { ", verified" } else { "" },
+            match (self.written.read_back, self.job.check) {
+                (true, _) => ", read back and verified",
+                (false, Check::No) => ", not verified",
+                // Pages of an ELF stream are copied, there is nothing to decode.
+                (false, _) if self.job.elf => "",
+                (false, _) => ", verified before writing",
+            },
         );
+        if let Some(remark) = self.remark {
+            eprintln!("the dump carries a remark: {remark}");
+        }
         if self.job.stats {
             self.table();
         }
@@ -77,11 +88,6 @@ impl Report<'_> {
             true => "ELF",
             false => self.job.codec.name(),
         }
-    }
-
-    /// Raw pages are copied; there is nothing to compare.
-    fn verified(&self) -> bool {
-        self.job.verify && !self.job.elf
     }
 
     fn table(&self) {
@@ -127,7 +133,8 @@ impl Report<'_> {
             "suspicious_blocks": self.scan.stats.suspicious_blocks,
             "bytes": self.written.bytes,
             "seconds": self.seconds,
-            "verified": self.verified(),
+            "verified": self.written.read_back,
+            "remark": self.remark,
             "classes": classes,
         })
     }

@@ -15,7 +15,7 @@ use vmcore::Dump;
 use vmcore::pages::{Level, PageLayout, Scan, scan};
 use vmcore::write::pipeline;
 use vmcore::write::{
-    FileOutput, FlattenedOutput, KdumpOptions, Output, Written, write_elf, write_kdump,
+    Check, FileOutput, FlattenedOutput, KdumpOptions, Output, Written, write_elf, write_kdump,
 };
 use vmcoreinfo::Vmcoreinfo;
 
@@ -25,9 +25,9 @@ use vmcoreinfo::Vmcoreinfo;
 /// No room for any level ends in [`vmcore::Error::NoSpace`]; a dump that is marked incomplete stays.
 pub fn filter(job: &Job) -> Result<()> {
     let started = Instant::now();
-    let dump = open_source(job)?;
+    let mut dump = open_source(job)?;
     let highest = job.levels.iter().max().copied().unwrap_or(Level::NONE);
-    let layout = layout(&dump, highest, job.force)?;
+    let layout = layout(&mut dump, highest, job.force)?;
     let mut overwrite = job.overwrite;
     let (last, first) = job.levels.split_last().context("no dump level")?;
     for level in first {
@@ -79,12 +79,15 @@ fn is_no_space(error: &anyhow::Error) -> bool {
 }
 
 /// The page layout, if the levels need one. An unknown layout is refused: a filter that guesses writes wrong dumps.
-fn layout(dump: &Dump, level: Level, force: bool) -> Result<Option<PageLayout>> {
+fn layout(dump: &mut Dump, level: Level, force: bool) -> Result<Option<PageLayout>> {
     match PageLayout::new(dump.vmcoreinfo()) {
         Ok(layout) => Ok(Some(layout)),
         Err(_) if !level.needs_classes() => Ok(None),
         Err(error) if force => {
             eprintln!("kdumpkit filter: warning: {error}; --force: keeping every page");
+            dump.set_remark(&format!(
+                "kdumpkit filter --force: the layout of struct page is not known, every page was kept ({error})"
+            ));
             Ok(None)
         }
         Err(error) => Err(error).context(
@@ -100,7 +103,8 @@ fn layout(dump: &Dump, level: Level, force: bool) -> Result<Option<PageLayout>> 
 pub fn create(path: &Path, overwrite: bool) -> Result<File> {
     let special = path.metadata().is_ok_and(|meta| !meta.is_file());
     let mut options = OpenOptions::new();
-    options.write(true);
+    // Reading is for comparing afterwards; a device that can only be written does too.
+    options.read(true).write(true);
     if !special {
         options
             .create(true)
@@ -111,8 +115,12 @@ pub fn create(path: &Path, overwrite: bool) -> Result<File> {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             bail!("{} exists: -f replaces it", path.display())
         }
-        result => result.with_context(|| format!("creating {}", path.display())),
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            options.read(false).open(path)
+        }
+        result => result,
     }
+    .with_context(|| format!("creating {}", path.display()))
 }
 
 fn attempt(
@@ -127,7 +135,12 @@ fn attempt(
     let source_level = dump.dump_level().and_then(|level| u8::try_from(level).ok());
     let noted = Level::new(level.number() | source_level.unwrap_or(0)).unwrap_or(level);
     let scan = scan::scan(dump, layout, level)?;
-    let bar = Bar::new(job.progress, scan.kept.count());
+    // Reading back is a second pass over the same pages.
+    let passes = match (&job.target, job.check) {
+        (Target::File(_) | Target::Split(_), Check::ReadBack) => 2,
+        _ => 1,
+    };
+    let bar = Bar::new(job.progress, passes * scan.kept.count());
     let work = Work {
         job,
         dump,
@@ -144,7 +157,7 @@ fn attempt(
         Target::Split(paths) => work.split(paths, overwrite)?,
     };
     bar.finish();
-    report(job, noted, &scan, written, started)
+    report(&work, written, started)
 }
 
 /// One attempt, ready to be written somewhere.
@@ -162,8 +175,13 @@ impl Work<'_> {
             codec: self.job.codec,
             level: Some(self.job.compression_level),
             threads: self.job.threads,
-            check: self.job.verify,
+            check: self.job.check,
         };
+        if self.job.must_read_back && output.read_back().is_none() {
+            bail!(
+                "--verify: this target cannot be read back; without --verify pages are compared before they are written"
+            );
+        }
         let written = if self.job.elf {
             write_elf(self.dump, self.scan, self.level, job, output, self.bar)?
         } else {
@@ -200,7 +218,10 @@ impl Work<'_> {
 
     /// Files with the same number of pages each.
     fn split(&self, paths: &[PathBuf], overwrite: bool) -> Result<Written> {
-        let mut all = Written::default();
+        let mut all = Written {
+            read_back: true,
+            ..Written::default()
+        };
         for (path, range) in paths
             .iter()
             .zip(split_ranges(self.scan, paths.len() as u64))
@@ -213,6 +234,7 @@ impl Work<'_> {
             all.pages += part.pages;
             all.zero_pages += part.zero_pages;
             all.unreadable_pages += part.unreadable_pages;
+            all.read_back &= part.read_back;
             all.bytes += part.bytes;
         }
         Ok(all)
@@ -239,11 +261,12 @@ fn split_ranges(scan: &Scan, parts: u64) -> Vec<Range<u64>> {
     starts.zip(ends).map(|(start, end)| start..end).collect()
 }
 
-fn report(job: &Job, level: Level, scan: &Scan, written: Written, started: Instant) -> Result<()> {
+fn report(work: &Work<'_>, written: Written, started: Instant) -> Result<()> {
     let report = Report {
-        job,
-        level,
-        scan,
+        job: work.job,
+        level: work.level,
+        remark: work.dump.remark(),
+        scan: work.scan,
         written,
         seconds: started.elapsed().as_secs_f64(),
     };

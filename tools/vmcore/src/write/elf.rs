@@ -11,9 +11,12 @@ use crate::elf::FLAG_INCOMPLETE;
 use crate::error::Result;
 use crate::pages::map::{BLOCK_PFNS, EMPTY, PageMap, runs, set_range};
 use crate::pages::{Level, Scan};
+use crate::source::ReadAt;
 use crate::write::Written;
+use crate::write::kdump::possible;
 use crate::write::output::Output;
-use crate::write::pipeline::{self, Batch, Job, Progress, Stored};
+use crate::write::pipeline::{self, Batch, Check, Job, Progress, Stored};
+use crate::write::verify::{self, Hash};
 use std::ops::Range;
 
 const EHDR_BYTES: u64 = 64;
@@ -45,9 +48,11 @@ pub fn write_elf(
     out: &mut dyn Output,
     progress: &dyn Progress,
 ) -> Result<Written> {
+    let read_back = possible(job.check, out) == Check::ReadBack;
+    // Pages are copied; there is nothing to decode.
     let job = Job {
         codec: Codec::Raw,
-        check: false,
+        check: Check::No,
         ..job
     };
     let (kept, zero_pages) = match level.zero() {
@@ -64,6 +69,7 @@ pub fn write_elf(
     let mut data = Data {
         at: data_at,
         kept: &kept,
+        hashes: Vec::new(),
         written: Written::default(),
     };
     let kept_runs = segments
@@ -75,14 +81,24 @@ pub fn write_elf(
         progress.advance(batch.pages.len() as u64);
         Ok(())
     })?;
+    if read_back {
+        out.finish()?;
+        let head = head(dump, &segments, notes_at, data_at, true);
+        data.read_back(out, &head, data_at, progress)?;
+    }
     let written = Written {
         zero_pages,
         bytes: data.at,
+        read_back,
         ..data.written
     };
     let incomplete = written.unreadable_pages > 0;
-    out.write_at(0, &head(dump, &segments, notes_at, data_at, incomplete))?;
+    let head = head(dump, &segments, notes_at, data_at, incomplete);
+    out.write_at(0, &head)?;
     out.finish()?;
+    if let Some(source) = out.read_back().filter(|_| read_back) {
+        verify::bytes(&*source, 0, &head, "ELF headers")?;
+    }
     Ok(written)
 }
 
@@ -228,6 +244,8 @@ fn head(
 struct Data<'a> {
     at: u64,
     kept: &'a PageMap,
+    /// Of each piece that was written, with its length.
+    hashes: Vec<(u32, Hash)>,
     written: Written,
 }
 
@@ -254,6 +272,30 @@ impl Data<'_> {
         }
         out.write_at(self.at, &plain)?;
         self.at += plain.len() as u64;
+        self.hashes.push((plain.len() as u32, Hash::bytes(&plain)));
+        Ok(())
+    }
+
+    /// Compares the file with what went into it.
+    fn read_back(
+        &self,
+        out: &dyn Output,
+        head: &[u8],
+        data_at: u64,
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        let Some(source) = out.read_back() else {
+            return Ok(());
+        };
+        let source: &dyn ReadAt = &*source;
+        verify::bytes(source, 0, head, "ELF headers")?;
+        let (mut at, mut buf) = (data_at, Vec::new());
+        for &(bytes, hash) in &self.hashes {
+            buf.resize(bytes as usize, 0);
+            verify::hash(source, at, &mut buf, hash, "ELF segment")?;
+            at += u64::from(bytes);
+            progress.advance(u64::from(bytes) / PAGE_SIZE);
+        }
         Ok(())
     }
 }

@@ -2,7 +2,8 @@
 //! kdump-compressed files, header version 6. The layout is in [`crate::kdump`].
 //!
 //! Until all is written the header says INCOMPLETE, and the descriptors of pages that are not there yet are zero, so
-//! that a dump cut short by a full disk or a reset is recognised and still opens.
+//! that a dump cut short by a full disk or a reset is recognised and still opens. Where the target can be read, the mark
+//! goes only after everything was read back and compared.
 
 use crate::addr::{PAGE_SIZE, VirtAddr};
 use crate::codec::Codec;
@@ -14,7 +15,8 @@ use crate::pages::map::{BLOCK_PFNS, PageMap};
 use crate::pages::{Level, Scan};
 use crate::write::Written;
 use crate::write::output::Output;
-use crate::write::pipeline::{self, Batch, Job, Progress, Stored};
+use crate::write::pipeline::{self, Batch, Check, Job, Progress, Stored};
+use crate::write::verify::{self, Hash};
 use std::ops::Range;
 
 const UTSNAME_BYTES: usize = 6 * 65;
@@ -60,6 +62,28 @@ impl Layout {
             data_at: zero_page_at + PAGE_SIZE,
         }
     }
+
+    /// A bitmap from `at` on, piece by piece.
+    fn pieces(
+        &self,
+        mut at: u64,
+        map: &PageMap,
+        mut each: impl FnMut(u64, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let blocks = self.bitmap_bytes * 8 / BLOCK_PFNS;
+        let mut buf = Vec::with_capacity(BUFFER_BYTES);
+        for block in 0..blocks {
+            for word in map.block(block) {
+                buf.extend(word.to_le_bytes());
+            }
+            if buf.len() >= BUFFER_BYTES || block + 1 == blocks {
+                each(at, &buf)?;
+                at += buf.len() as u64;
+                buf.clear();
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Writes the pages of a scan.
@@ -91,10 +115,14 @@ pub fn write_kdump(
         descs: Vec::with_capacity(BUFFER_BYTES),
         descs_at: layout.descs_at,
         data_at: layout.data_at,
+        hashes: Vec::new(),
         written: Written::default(),
     };
     writer.metadata()?;
-    let job = options.job;
+    let job = Job {
+        check: possible(options.job.check, writer.out),
+        ..options.job
+    };
     let result = pipeline::run(dump, clipped(&scan.kept, &range), job, |batch| {
         writer.batch(batch)?;
         progress.advance(batch.pages.len() as u64);
@@ -103,9 +131,20 @@ pub fn write_kdump(
     // What is complete stays, even when the rest has no room.
     let flushed = writer.flush_descs();
     result.and(flushed)?;
-    writer.header(writer.written.unreadable_pages > 0)?;
-    writer.out.finish()?;
+    if job.check == Check::ReadBack {
+        writer.out.finish()?;
+        writer.read_back(progress)?;
+    }
+    writer.end()?;
     Ok(writer.written)
+}
+
+/// What can be checked on this target.
+pub(super) fn possible(check: Check, out: &dyn Output) -> Check {
+    match check {
+        Check::ReadBack if out.read_back().is_none() => Check::Encoded,
+        check => check,
+    }
 }
 
 /// The runs of a map, cut to a range.
@@ -129,45 +168,74 @@ struct Writer<'a> {
     descs: Vec<u8>,
     descs_at: u64,
     data_at: u64,
+    /// Of each batch, for reading back.
+    hashes: Vec<Hash>,
     written: Written,
 }
 
-impl Writer<'_> {
+impl<'a> Writer<'a> {
     /// All that is known before the first page: reserved as a whole, so that it stands even on a full disk.
     fn metadata(&mut self) -> Result<()> {
         self.out.reserve(self.layout.data_at)?;
         if self.out.can_rewrite() {
-            self.header(true)?;
+            let head = self.head(true);
+            self.out.write_at(0, &head)?;
         }
-        self.bitmap(self.layout.bitmap_at, &self.scan.ram)?;
-        let second = self.layout.bitmap_at + self.layout.bitmap_bytes;
-        self.bitmap(second, &self.scan.kept)?;
+        for (at, map) in self.bitmaps() {
+            let out = &mut *self.out;
+            self.layout
+                .pieces(at, map, |at, bits| out.write_at(at, bits))?;
+        }
         self.out
             .write_at(self.layout.zero_page_at, &[0; PAGE_SIZE as usize])?;
         self.written.bytes = self.layout.data_at;
         Ok(())
     }
 
-    fn bitmap(&mut self, at: u64, map: &PageMap) -> Result<()> {
-        let blocks = self.layout.bitmap_bytes * 8 / BLOCK_PFNS;
-        let mut buf = Vec::with_capacity(BUFFER_BYTES);
-        let mut at = at;
-        for block in 0..blocks {
-            for word in map.block(block) {
-                buf.extend(word.to_le_bytes());
-            }
-            if buf.len() >= BUFFER_BYTES || block + 1 == blocks {
-                self.out.write_at(at, &buf)?;
-                at += buf.len() as u64;
-                buf.clear();
-            }
+    /// Both bitmaps with their places.
+    fn bitmaps(&self) -> [(u64, &'a PageMap); 2] {
+        let first = self.layout.bitmap_at;
+        let second = first + self.layout.bitmap_bytes;
+        [(first, &self.scan.ram), (second, &self.scan.kept)]
+    }
+
+    /// Compares the file with what went into it.
+    fn read_back(&mut self, progress: &dyn Progress) -> Result<()> {
+        let Some(source) = self.out.read_back() else {
+            return Ok(());
+        };
+        let source = &*source;
+        verify::bytes(source, 0, &self.head(true), "kdump header")?;
+        for (at, map) in self.bitmaps() {
+            self.layout.pieces(at, map, |at, bits| {
+                verify::bytes(source, at, bits, "bitmap")
+            })?;
         }
+        let pages = verify::Pages {
+            descs_at: self.layout.descs_at,
+            zero_page_at: self.layout.zero_page_at,
+            count: self.written.pages,
+            hashes: &self.hashes,
+        };
+        verify::pages(source, &pages, self.options.job.threads, progress)?;
+        self.written.read_back = true;
         Ok(())
+    }
+
+    /// The header without the mark, unless pages are missing.
+    fn end(&mut self) -> Result<()> {
+        let head = self.head(self.written.unreadable_pages > 0);
+        self.out.write_at(0, &head)?;
+        self.out.finish()?;
+        match self.out.read_back().filter(|_| self.written.read_back) {
+            Some(source) => verify::bytes(&*source, 0, &head, "kdump header"),
+            None => Ok(()),
+        }
     }
 
     fn batch(&mut self, batch: &Batch) -> Result<()> {
         self.out.write_at(self.data_at, batch.data())?;
-        let mut offset = self.data_at;
+        let (mut offset, descs_before) = (self.data_at, self.descs.len());
         for page in &batch.pages {
             let (at, bytes, codec) = match *page {
                 Stored::Zero => (self.layout.zero_page_at, PAGE_SIZE as u32, Codec::Raw),
@@ -185,6 +253,9 @@ impl Writer<'_> {
             self.descs.extend([0; 8]);
         }
         self.written.pages += batch.pages.len() as u64;
+        let mut hash = batch.hash;
+        hash.add(&self.descs[descs_before..]);
+        self.hashes.push(hash);
         self.data_at = offset;
         self.written.bytes = offset;
         if self.descs.len() >= BUFFER_BYTES {
@@ -200,7 +271,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn header(&mut self, incomplete: bool) -> Result<()> {
+    fn head(&self, incomplete: bool) -> Vec<u8> {
         let notes = self.dump.notes();
         let bytes = ((1 + self.layout.sub_blocks) * PAGE_SIZE) as usize;
         let mut head = Fields(vec![0; bytes]);
@@ -238,7 +309,7 @@ impl Writer<'_> {
         head.u64(sub + 56, notes.len() as u64);
         head.u64(sub + 96, self.scan.max_pfn);
         head.put(notes_at, notes);
-        self.out.write_at(0, &head.0)
+        head.0
     }
 }
 

@@ -2,19 +2,20 @@
 //! Writing dumps.
 //!
 //! [`pipeline`] reads and compresses pages on all CPUs and gives them back in order; [`kdump`] and [`elf`] lay them out
-//! as files, which [`output`] puts on disk and [`flattened`] into a pipe.
+//! as files, which [`output`] puts on disk and [`flattened`] into a pipe. A file is read back before it is called complete.
 
 pub mod elf;
 pub mod flattened;
 pub mod kdump;
 pub mod output;
 pub mod pipeline;
+mod verify;
 
 pub use elf::write_elf;
 pub use flattened::FlattenedOutput;
 pub use kdump::{KdumpOptions, write_kdump};
 pub use output::{FileOutput, Output};
-pub use pipeline::Progress;
+pub use pipeline::{Check, Progress};
 
 /// What was written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,4 +28,6 @@ pub struct Written {
     pub unreadable_pages: u64,
     /// Length of the output in bytes.
     pub bytes: u64,
+    /// The file was read back and has what was written.
+    pub read_back: bool,
 }

@@ -2,6 +2,7 @@
 //! Where the bytes of a dump go.
 
 use crate::error::{Error, Result};
+use crate::source::{FileSource, ReadAt};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -29,6 +30,11 @@ pub trait Output: Send {
     /// Whether a header that is written first can be corrected later. Where it cannot, it is written last.
     fn can_rewrite(&self) -> bool {
         true
+    }
+
+    /// What was written, read from the target itself after [`Output::finish`]; none where that is not possible.
+    fn read_back(&self) -> Option<Box<dyn ReadAt>> {
+        None
     }
 }
 
@@ -102,5 +108,23 @@ impl Output for FileOutput {
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
             result => result.map_err(|source| write_error(0, 0, source)),
         }
+    }
+
+    fn read_back(&self) -> Option<Box<dyn ReadAt>> {
+        use rustix::fs::{Advice, FileType, OFlags, fadvise, fcntl_getfl, fstat};
+        let flags = fcntl_getfl(&self.file).ok()?;
+        let kind = FileType::from_raw_mode(fstat(&self.file).ok()?.st_mode);
+        let seekable = matches!(kind, FileType::RegularFile | FileType::BlockDevice);
+        if !seekable || !flags.contains(OFlags::RDWR) {
+            return None;
+        }
+        if self.sync {
+            // From the device, not from memory. Where this is not possible reading still finds mistakes above it.
+            let _ = fadvise(&self.file, 0, None, Advice::DontNeed);
+        }
+        let file = self.file.try_clone().ok()?;
+        FileSource::new(file)
+            .ok()
+            .map(|source| Box::new(source) as Box<dyn ReadAt>)
     }
 }

@@ -10,6 +10,7 @@ use crate::codec::{Codec, Decoder, Encoder, WORST_CASE_BYTES};
 use crate::dump::Dump;
 use crate::error::{Error, Result};
 use crate::source::Map;
+use crate::write::verify::Hash;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Mutex;
@@ -18,7 +19,7 @@ use std::sync::mpsc;
 
 const PAGE: usize = PAGE_SIZE as usize;
 /// Pages of a batch: 512 KiB, enough to make hand-over and system calls cheap.
-const BATCH_PAGES: u64 = 128;
+pub const BATCH_PAGES: u64 = 128;
 
 /// What the caller sees of the work.
 pub trait Progress: Sync {
@@ -54,6 +55,8 @@ pub struct Batch {
     pub runs: Vec<Range<u64>>,
     /// One entry a page.
     pub pages: Vec<Stored>,
+    /// Of the pages' contents; only with [`Check::ReadBack`].
+    pub hash: Hash,
     /// Room for the data of all pages; allocated once.
     buf: Vec<u8>,
     used: usize,
@@ -68,12 +71,25 @@ impl Batch {
 
     fn clear(&mut self) {
         self.pages.clear();
+        self.hash = Hash::default();
         self.used = 0;
         // No page becomes longer, and the codec may need more while it works on the last one.
         self.buf
             .resize(BATCH_PAGES as usize * PAGE + WORST_CASE_BYTES, 0);
         self.raw.resize(BATCH_PAGES as usize * PAGE, 0);
     }
+}
+
+/// How it is made sure that what was written gives the source's pages back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Check {
+    /// Not at all.
+    No,
+    /// Every page is decoded again as soon as it is encoded: for targets that cannot be read.
+    Encoded,
+    /// Pages are hashed, and the file is read back before it is called complete; [`Check::Encoded`] where the target
+    /// cannot be read.
+    ReadBack,
 }
 
 /// What the workers do.
@@ -85,8 +101,8 @@ pub struct Job {
     pub level: Option<i32>,
     /// Worker threads.
     pub threads: usize,
-    /// Decompress every page again and compare it.
-    pub check: bool,
+    /// Whether to compare.
+    pub check: Check,
 }
 
 /// Cuts runs into batches.
@@ -243,6 +259,7 @@ struct Worker<'a> {
     dump: &'a Dump,
     encoder: Encoder,
     check: Option<(Decoder, Vec<u8>)>,
+    hashes: bool,
     window: Option<(Pfn, Map)>,
     /// Whether the last try to map gave something; trying again for each run would cost a system call.
     maps: bool,
@@ -253,7 +270,8 @@ impl<'a> Worker<'a> {
         Worker {
             dump,
             encoder: Encoder::new(job.codec, job.level),
-            check: job.check.then(|| (Decoder::default(), vec![0; PAGE])),
+            check: (job.check == Check::Encoded).then(|| (Decoder::default(), vec![0; PAGE])),
+            hashes: job.check == Check::ReadBack,
             window: None,
             maps: true,
         }
@@ -267,6 +285,7 @@ impl<'a> Worker<'a> {
             buf,
             used,
             raw,
+            hash,
         } = batch;
         for run in runs {
             let mut rest = run.clone();
@@ -278,13 +297,13 @@ impl<'a> Worker<'a> {
                         .chunks_exact(PAGE)
                         .take((rest.end - rest.start) as usize)
                     {
-                        pages.push(self.page(page, buf, used)?);
+                        pages.push(self.page(page, buf, used, hash)?);
                         rest.start += 1;
                     }
                     self.window = Some(window);
                     continue;
                 }
-                self.read(rest.clone(), raw, pages, buf, used)?;
+                self.read(rest.clone(), raw, pages, buf, used, hash)?;
                 rest.start = rest.end;
             }
         }
@@ -316,14 +335,16 @@ impl<'a> Worker<'a> {
         pages: &mut Vec<Stored>,
         buf: &mut [u8],
         used: &mut usize,
+        hash: &mut Hash,
     ) -> Result<()> {
         let raw = &mut raw[..(run.end - run.start) as usize * PAGE];
         let whole = self.dump.read_pages(Pfn(run.start), raw).is_ok();
         for (pfn, page) in run.zip(raw.chunks_exact_mut(PAGE)) {
             // One bad page must not take its neighbours with it.
             if whole || self.dump.read_pages(Pfn(pfn), page).is_ok() {
-                pages.push(self.page(page, buf, used)?);
+                pages.push(self.page(page, buf, used, hash)?);
             } else {
+                hash.unreadable_page();
                 pages.push(Stored::Unreadable);
             }
         }
@@ -332,9 +353,19 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    fn page(&mut self, page: &[u8], buf: &mut [u8], used: &mut usize) -> Result<Stored> {
+    fn page(
+        &mut self,
+        page: &[u8],
+        buf: &mut [u8],
+        used: &mut usize,
+        hash: &mut Hash,
+    ) -> Result<Stored> {
         if is_zero(page) {
+            hash.zero_page();
             return Ok(Stored::Zero);
+        }
+        if self.hashes {
+            hash.add(page);
         }
         let (codec, bytes) = self.encoder.encode(page, &mut buf[*used..]);
         if let Some((decoder, again)) = &mut self.check {

@@ -284,6 +284,34 @@ impl Output for MemoryOutput {
     }
 }
 
+/// A disk that can be read back, and that flips one bit of what is written at a place.
+pub struct BadDisk {
+    pub disk: MemoryOutput,
+    pub bad_byte: usize,
+}
+
+impl Output for BadDisk {
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.disk.write_at(offset, bytes)?;
+        if (offset as usize..offset as usize + bytes.len()).contains(&self.bad_byte) {
+            self.disk.bytes[self.bad_byte] ^= 0x10;
+        }
+        Ok(())
+    }
+
+    fn reserve(&mut self, bytes: u64) -> Result<()> {
+        self.disk.reserve(bytes)
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn read_back(&self) -> Option<Box<dyn vmcore::source::ReadAt>> {
+        Some(Box::new(self.disk.bytes.clone()))
+    }
+}
+
 /// A stream that can be looked at afterwards.
 #[derive(Clone, Default)]
 pub struct SharedStream(pub std::sync::Arc<Mutex<Vec<u8>>>);
