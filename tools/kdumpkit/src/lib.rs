@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! kdumpkit: everything that userspace does for kdump, in one static binary.
 
+pub mod config;
 pub mod event;
 pub mod facts;
 pub mod filter;

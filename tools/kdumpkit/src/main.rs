@@ -2,7 +2,7 @@
 //! The kdumpkit binary. One subcommand is one module of the library; this file only lists them.
 
 use clap::{Parser, Subcommand};
-use kdumpkit::{filter, init, load, mkdfinfo, test};
+use kdumpkit::{config, filter, init, load, mkdfinfo, test};
 use std::process::ExitCode;
 
 #[derive(Parser)]
@@ -14,6 +14,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Config(config::ConfigArgs),
     Filter(filter::FilterArgs),
     Load(load::LoadArgs),
     Mkdfinfo(mkdfinfo::MkdfinfoArgs),
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         return status;
     }
     let result = match Cli::parse().command {
+        Command::Config(args) => config::main(&args),
         Command::Filter(args) => filter::main(&args),
         Command::Load(args) => load::main(&args),
         Command::Mkdfinfo(args) => mkdfinfo::main(&args),
