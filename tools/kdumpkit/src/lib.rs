@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! kdumpkit: everything that userspace does for kdump, in one static binary.
 
+mod atomic;
 pub mod config;
 pub mod event;
 pub mod facts;
@@ -8,6 +9,7 @@ pub mod filter;
 pub mod init;
 pub mod initramfs;
 pub mod load;
+pub mod matrix;
 pub mod mkdfinfo;
 pub mod test;
 pub mod tree;

@@ -2,7 +2,7 @@
 //! The kdumpkit binary. One subcommand is one module of the library; this file only lists them.
 
 use clap::{Parser, Subcommand};
-use kdumpkit::{config, filter, init, load, mkdfinfo, test};
+use kdumpkit::{config, filter, init, load, matrix, mkdfinfo, test};
 use std::process::ExitCode;
 
 #[derive(Parser)]
@@ -17,6 +17,7 @@ enum Command {
     Config(config::ConfigArgs),
     Filter(filter::FilterArgs),
     Load(load::LoadArgs),
+    Matrix(matrix::MatrixArgs),
     Mkdfinfo(mkdfinfo::MkdfinfoArgs),
     Test(test::TestArgs),
     Unload(load::UnloadArgs),
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Command::Config(args) => config::main(&args),
         Command::Filter(args) => filter::main(&args),
         Command::Load(args) => load::main(&args),
+        Command::Matrix(args) => matrix::main(&args),
         Command::Mkdfinfo(args) => mkdfinfo::main(&args),
         Command::Test(args) => test::main(&args),
         Command::Unload(args) => load::unload(&args),

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! One crash cycle: build both initramfses, run the guest, fetch the dump from its disk.
 
-use super::scenario::Scenario;
+use super::journal::Cell;
+use super::progress::Line;
+use super::report::{Heard, Report};
+use super::runner::Execute;
+use super::scenario::{Lkdtm, Sabotage, Scenario};
+use super::verdict;
 use crate::event::{Event, Stage};
 use crate::init::{CaptureImage, CaptureRole, Collector, GuestRole, RESET_MODULE, Role};
 use crate::initramfs::modules::ModuleTree;
@@ -11,6 +16,7 @@ use crate::vm::{Accel, End, Machine};
 use anyhow::{Context, Result, ensure};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 const DUMP_DISK: &str = "dump.img";
 const LOAD_DISK: &str = "load.img";
@@ -41,11 +47,31 @@ pub struct Bench {
 #[derive(Debug)]
 pub struct Recording {
     /// Everything that was heard, in order.
-    pub events: Vec<Event>,
+    pub events: Vec<Heard>,
     /// How the guest ended.
     pub end: End,
     /// The complete dump, fetched from the guest's disk.
     pub dump: Option<PathBuf>,
+}
+
+impl Execute for Bench {
+    fn execute(&self, cell: &Cell, folder: &Path, line: &Line) -> Report {
+        let recording = self.cycle(&cell.scenario, folder, &mut |event| line.event(event));
+        verdict::judge(&cell.scenario, &cell.id, &self.kernel.release, recording)
+    }
+
+    fn tidy(&self, cell: &Cell, folder: &Path) {
+        let scenario = &cell.scenario;
+        let made = [
+            DUMP_DISK,
+            "capture.initramfs",
+            "guest.initramfs",
+            crate::vm::QMP,
+        ];
+        for name in scratch_disks(scenario).chain(made) {
+            let _ = fs::remove_file(folder.join(name));
+        }
+    }
 }
 
 impl Bench {
@@ -63,7 +89,7 @@ impl Bench {
         let guest = folder.join("guest.initramfs");
         self.write_capture_initramfs(scenario, &capture)?;
         self.write_guest_initramfs(scenario, &capture, &guest)?;
-        self.make_disks(folder)?;
+        self.make_disks(scenario, folder)?;
 
         let mut machine = Machine::new(
             &self.tree,
@@ -78,13 +104,28 @@ impl Bench {
             scenario.crashkernel
         );
         machine.disks = vec![DUMP_DISK.into(), LOAD_DISK.into()];
-        machine.deadline = scenario.deadline;
+        machine.devices = scenario
+            .devices
+            .iter()
+            .flat_map(|d| d.qemu.clone())
+            .collect();
+        machine.deadline = scenario.deadline();
+        machine.silence = Duration::from_secs(scenario.silence_s);
+        machine.nmi_after = scenario.trigger.nmi_after_s.map(Duration::from_secs);
+        let start = Instant::now();
         let mut events = Vec::new();
         let end = machine.run(&mut |event| {
             on_event(event);
-            events.push(event.clone());
+            events.push(Heard {
+                at_ms: start.elapsed().as_millis() as u64,
+                event: event.clone(),
+            });
         })?;
         let dump = self.fetch_dump(folder, &events)?;
+        if let (Some(Sabotage::TruncateDump), Some(dump)) = (scenario.sabotage, &dump) {
+            let file = File::options().write(true).open(dump)?;
+            file.set_len(file.metadata()?.len() / 2)?;
+        }
         Ok(Recording { events, end, dump })
     }
 
@@ -96,7 +137,7 @@ impl Bench {
             filesystem: "ext4".into(),
             folder: DUMP_FOLDER.into(),
             collector: scenario.collector.clone(),
-            hang: scenario.hang_capture,
+            hang: scenario.sabotage == Some(Sabotage::HangCapture),
         });
         let root = self.tree.buildroot()?;
         let files = match scenario.collector {
@@ -115,23 +156,22 @@ impl Bench {
         capture: &Path,
         path: &Path,
     ) -> Result<()> {
+        let base = vec!["virtio_blk".to_owned(), "mkdfinfo".to_owned()];
         let role = Role::Guest(GuestRole {
-            modules: vec!["virtio_blk".into(), "mkdfinfo".into()],
+            modules: [base.clone(), scenario.modules.clone()].concat(),
             capture: Some(CaptureImage {
                 kernel: "/capture/vmlinuz".into(),
                 initramfs: "/capture/initramfs".into(),
                 cmdline: CAPTURE_CMDLINE.into(),
                 mkdfinfo: true,
             }),
-            sysctls: scenario.sysctls(),
-            lkdtm: Some(scenario.lkdtm_parameters()),
-            loads: scenario.loads(),
+            sysctls: scenario.sysctls.clone(),
+            script: scenario.trigger.script.clone(),
+            lkdtm: scenario.trigger.lkdtm.as_ref().map(Lkdtm::parameters),
+            loads: scenario.loads.clone(),
             wait_s: 60,
-            ..GuestRole::default()
         });
-        let modules = ["virtio_blk", "mkdfinfo", "lkdtm"]
-            .map(String::from)
-            .to_vec();
+        let modules = [base, vec!["lkdtm".to_owned()], scenario.modules.clone()].concat();
         let files = vec![
             ("capture/vmlinuz".to_owned(), self.kernel.image()),
             ("capture/initramfs".to_owned(), capture.to_owned()),
@@ -159,8 +199,10 @@ impl Bench {
         recipe.write(path)
     }
 
-    fn make_disks(&self, folder: &Path) -> Result<()> {
-        File::create(folder.join(LOAD_DISK))?.set_len(LOAD_DISK_BYTES)?;
+    fn make_disks(&self, scenario: &Scenario, folder: &Path) -> Result<()> {
+        for disk in scratch_disks(scenario) {
+            File::create(folder.join(disk))?.set_len(LOAD_DISK_BYTES)?;
+        }
         File::create(folder.join(DUMP_DISK))?.set_len(DUMP_DISK_BYTES)?;
         let output = self
             .tree
@@ -177,10 +219,10 @@ impl Bench {
     }
 
     /// Copies the dump, complete or not, from the guest's disk without mounting it.
-    fn fetch_dump(&self, folder: &Path, events: &[Event]) -> Result<Option<PathBuf>> {
-        if !events.iter().any(|e| {
+    fn fetch_dump(&self, folder: &Path, events: &[Heard]) -> Result<Option<PathBuf>> {
+        if !events.iter().any(|heard| {
             matches!(
-                e,
+                heard.event,
                 Event::Boot {
                     stage: Stage::Capture,
                     ..
@@ -208,15 +250,8 @@ impl Bench {
     }
 }
 
-/// Of a folder that is kept, removes what can be made again: disks and initramfses.
-pub fn tidy(folder: &Path) {
-    for name in [
-        DUMP_DISK,
-        LOAD_DISK,
-        "capture.initramfs",
-        "guest.initramfs",
-        crate::vm::QMP,
-    ] {
-        let _ = fs::remove_file(folder.join(name));
-    }
+/// Disks whose contents do not matter.
+fn scratch_disks(scenario: &Scenario) -> impl Iterator<Item = &str> {
+    let devices = scenario.devices.iter().filter_map(|d| d.disk.as_deref());
+    devices.chain([LOAD_DISK])
 }

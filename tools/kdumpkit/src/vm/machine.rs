@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! One QEMU guest from start to end.
 
-use super::Accel;
 use super::console::Tail;
+use super::{Accel, qmp};
 use crate::event::{self, Event, PORT_NAME, Stage};
 use crate::tree::Tree;
 use anyhow::{Context, Result};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -44,6 +45,8 @@ pub struct Machine<'a> {
     pub deadline: Duration,
     /// The longest time without an event.
     pub silence: Duration,
+    /// Inject an NMI so long after the guest's last preparation: capture kernel loaded, script run, lkdtm being armed.
+    pub nmi_after: Option<Duration>,
 }
 
 /// How a run ended.
@@ -80,6 +83,7 @@ impl<'a> Machine<'a> {
             devices: Vec::new(),
             deadline: Duration::from_secs(180),
             silence: Duration::from_secs(90),
+            nmi_after: None,
         }
     }
 
@@ -92,6 +96,7 @@ impl<'a> Machine<'a> {
         fs::write(self.folder.join(COMMAND), format!("{command:?}\n"))
             .with_context(|| format!("writing to {}", self.folder.display()))?;
         let errors = fs::File::create(self.folder.join(QEMU_ERRORS))?;
+        die_with_parent(&mut command);
         // The event port is QEMU's standard input and output; at the end of its input QEMU would close the port.
         let mut child = command
             .stdin(Stdio::piped())
@@ -153,6 +158,7 @@ impl<'a> Machine<'a> {
         let mut last = (start, "its start".to_owned());
         let mut console = Tail::new(self.folder.join(CONSOLE));
         let mut first_kernel_alive = true;
+        let mut nmi_at = None;
         loop {
             let heard = match events.recv_timeout(Duration::from_millis(50)) {
                 Ok(event) => Some(event),
@@ -162,7 +168,16 @@ impl<'a> Machine<'a> {
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return None,
             };
+            if nmi_at.is_some_and(|at| Instant::now() >= at) {
+                nmi_at = None;
+                if let Err(error) = qmp::inject_nmi(&self.folder) {
+                    return Some(format!("no NMI could be injected: {error:#}"));
+                }
+            }
             if let Some(event) = heard {
+                if is_preparation(&event) {
+                    nmi_at = self.nmi_after.map(|after| Instant::now() + after);
+                }
                 if matches!(
                     event,
                     Event::Crash { .. }
@@ -192,6 +207,24 @@ impl<'a> Machine<'a> {
             }
         }
     }
+}
+
+fn is_preparation(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::CaptureLoaded { .. } | Event::Script { .. } | Event::Arming { .. }
+    )
+}
+
+/// QEMU must not outlive a runner that is killed: it would go on using cores, memory and the scenario's folder.
+fn die_with_parent(command: &mut Command) {
+    let set = || {
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
+            .map_err(std::io::Error::from)
+    };
+    // SAFETY: the closure runs between fork and exec in the child; it makes one system call, prctl(2), and neither
+    // allocates nor takes a lock.
+    unsafe { command.pre_exec(set) };
 }
 
 fn read_events(stdout: impl Read + Send + 'static) -> Receiver<Event> {

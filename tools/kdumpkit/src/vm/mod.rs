@@ -4,6 +4,7 @@
 mod accel;
 mod console;
 mod machine;
+mod qmp;
 
 pub use accel::Accel;
 pub use machine::{End, Machine, QMP};

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What a dump says, held against what its scenario expects: one check after the other.
+
+use super::report::{Check, Report};
+use super::scenario::Scenario;
+use crate::facts::{Context, Facts};
+use anyhow::{Context as _, Result};
+use std::path::Path;
+use vmcore::{Dump, Pfn};
+
+/// By which a stack shows how the CPU left what it was doing.
+const ENTRIES: [(Context, &[&str]); 3] = [
+    (
+        Context::Hardirq,
+        &[
+            "asm_common_interrupt",
+            "asm_sysvec_",
+            "common_interrupt",
+            "sysvec_",
+        ],
+    ),
+    (
+        Context::Softirq,
+        &["handle_softirqs", "__do_softirq", "do_softirq"],
+    ),
+    (
+        Context::Nmi,
+        &[
+            "asm_exc_",
+            "exc_",
+            "end_repeat_nmi",
+            "default_do_nmi",
+            "handle_stack_overflow",
+        ],
+    ),
+];
+
+/// A dump and what was read from it.
+#[derive(Debug)]
+pub struct Evidence {
+    /// Size of the file.
+    pub bytes: u64,
+    /// The crash.
+    pub facts: Facts,
+    /// Every page in the dump, read and unpacked; or what stopped that.
+    pub pages: Result<u64, String>,
+    /// Bytes of the log that was written beside the dump; 0 when there is none.
+    pub log_file_bytes: u64,
+}
+
+impl Evidence {
+    /// Reads all of it.
+    ///
+    /// # Errors
+    /// The file is no dump, or so broken that it does not say who crashed.
+    pub fn read(path: &Path) -> Result<Self> {
+        let size = |path: &Path| path.metadata().map_or(0, |m| m.len());
+        let facts = Facts::read(path)
+            .with_context(|| format!("the dump of {} bytes is not readable", size(path)))?;
+        Ok(Self {
+            bytes: size(path),
+            facts,
+            pages: read_every_page(path).map_err(|error| format!("{error:#}")),
+            log_file_bytes: size(&path.with_file_name("vmcore-dmesg.txt")),
+        })
+    }
+}
+
+/// Reads and unpacks every page that the dump says it holds.
+fn read_every_page(path: &Path) -> Result<u64> {
+    let dump = Dump::open(path)?;
+    let mut page = vec![0; 4096];
+    let mut pages = 0;
+    for range in dump.ram()? {
+        for pfn in range.start.0..range.end.0 {
+            match dump.read_phys(Pfn(pfn).addr(), &mut page) {
+                Ok(()) => pages += 1,
+                Err(vmcore::Error::Absent(..)) => {}
+                Err(error) => return Err(error).with_context(|| format!("page {pfn:#x}")),
+            }
+        }
+    }
+    Ok(pages)
+}
+
+/// Adds the checks and what the dump says to the report.
+pub fn check(scenario: &Scenario, evidence: &Evidence, said_bytes: u64, report: &mut Report) {
+    let facts = &evidence.facts;
+    let header = cpu_header(facts);
+    report.context = Some(facts.context.to_string());
+    report.cpu = Some(facts.cpu);
+    report.symbol = armed_symbol(facts);
+    report.task = header.and_then(task_in);
+    let symbol = report.symbol.clone();
+    let kernel = report.kernel.clone();
+    let checks = &mut report.checks;
+    checks.push(same("kernel", &kernel, &facts.release));
+    checks.push(complete(evidence));
+    checks.push(cause(scenario, facts));
+    checks.push(context(scenario, facts));
+    checks.push(cpu(scenario, facts, header));
+    checks.push(task(facts, header));
+    if scenario.expect.fires {
+        checks.push(fires(facts));
+    }
+    for wanted in &scenario.expect.stack {
+        checks.push(on_stack(facts, wanted, symbol.as_deref()));
+    }
+    checks.extend(entry(scenario, facts));
+    checks.push(dmesg(evidence));
+    checks.push(same(
+        "dump size",
+        &format!("{said_bytes} bytes"),
+        &format!("{} bytes", evidence.bytes),
+    ));
+}
+
+fn new(name: &str, expected: impl Into<String>, found: impl Into<String>, ok: bool) -> Check {
+    Check {
+        name: name.to_owned(),
+        expected: expected.into(),
+        found: found.into(),
+        ok,
+    }
+}
+
+fn same(name: &str, expected: &str, found: &str) -> Check {
+    new(name, expected, found, expected == found)
+}
+
+fn complete(evidence: &Evidence) -> Check {
+    let (found, ok) = match &evidence.pages {
+        Ok(pages) if !evidence.facts.incomplete => {
+            (format!("yes, {pages} pages read back"), *pages > 0)
+        }
+        Ok(_) => ("it calls itself incomplete".to_owned(), false),
+        Err(error) => (format!("not readable to its end: {error}"), false),
+    };
+    new("complete", "every page can be read back", found, ok)
+}
+
+fn cause(scenario: &Scenario, facts: &Facts) -> Check {
+    let expected = &scenario.expect.cause;
+    let cause = expected
+        .iter()
+        .find_map(|text| facts.log_lines(text).next());
+    let found = match cause {
+        Some(line) => strip_stamp(line),
+        None => said_instead(facts),
+    };
+    new(
+        "cause",
+        format!("one of {expected:?}"),
+        found,
+        cause.is_some(),
+    )
+}
+
+fn context(scenario: &Scenario, facts: &Facts) -> Check {
+    let found = facts.context.to_string();
+    let ok = scenario.expect.contexts.contains(&found);
+    new("context", scenario.expect.contexts.join(" or "), found, ok)
+}
+
+/// The last `CPU: N … PID: …` line of the log that is about the CPU that panicked.
+fn cpu_header(facts: &Facts) -> Option<&str> {
+    let on = format!("CPU: {} ", facts.cpu);
+    let mut lines = facts
+        .dmesg
+        .lines()
+        .filter(|line| line.contains(&on) && line.contains(" PID: "));
+    lines.next_back()
+}
+
+fn cpu(scenario: &Scenario, facts: &Facts, header: Option<&str>) -> Check {
+    let wanted = scenario.expect.cpu;
+    let expected = match wanted {
+        Some(cpu) => format!("CPU {cpu}, in panic_cpu and in the log"),
+        None => format!("the log names panic_cpu {} as well", facts.cpu),
+    };
+    let found = match header {
+        Some(line) => strip_stamp(line),
+        None => format!("panic_cpu {}, not in the log", facts.cpu),
+    };
+    let ok = header.is_some() && wanted.is_none_or(|cpu| cpu == facts.cpu);
+    new("cpu", expected, found, ok)
+}
+
+/// The registers in the dump belong to the task that the log names.
+fn task(facts: &Facts, header: Option<&str>) -> Check {
+    let found = header.and_then(task_in);
+    let pid = found
+        .as_deref()
+        .and_then(|t| t.split(' ').next()?.parse::<u32>().ok());
+    new(
+        "task",
+        format!("PID {}, of whom the dump has the registers", facts.pid),
+        found.unwrap_or_else(|| "no task in the log".to_owned()),
+        pid == Some(facts.pid),
+    )
+}
+
+/// `… PID: 42 Comm: modprobe …` → `42 modprobe`
+fn task_in(header: &str) -> Option<String> {
+    let (_, rest) = header.split_once(" PID: ")?;
+    let (pid, rest) = rest.split_once(" Comm: ")?;
+    let comm = [" Kdump:", " Not tainted", " Tainted:"]
+        .iter()
+        .filter_map(|end| rest.find(end))
+        .min()
+        .map_or(rest, |end| &rest[..end]);
+    Some(format!("{} {}", pid.trim(), comm.trim()))
+}
+
+/// The crash is not where the point was: on another CPU, in another context, on another stack.
+fn fires(facts: &Facts) -> Check {
+    let line = facts.log_lines(" fires: symbol=").next();
+    new(
+        "fired",
+        "lkdtm's 'fires' line in the log",
+        line.map_or_else(|| "no such line".to_owned(), strip_stamp),
+        line.is_some(),
+    )
+}
+
+fn on_stack(facts: &Facts, wanted: &str, symbol: Option<&str>) -> Check {
+    let wanted = match (wanted, symbol) {
+        ("$symbol", None) => {
+            return new(
+                "stack",
+                "lkdtm's 'armed' line in the log",
+                "no such line",
+                false,
+            );
+        }
+        ("$symbol", Some(symbol)) => symbol,
+        (other, _) => other,
+    };
+    let place = facts.stack_shows(wanted);
+    new(
+        "stack",
+        format!("{wanted} on the stack of CPU {}", facts.cpu),
+        format!("{wanted}: {}", place.unwrap_or("not on the stack")),
+        place.is_some(),
+    )
+}
+
+/// A crash in an interrupt shows on its stack by which entry the interrupt came.
+fn entry(scenario: &Scenario, facts: &Facts) -> Option<Check> {
+    if scenario.expect.stack.is_empty() {
+        return None;
+    }
+    let (_, entries) = ENTRIES
+        .iter()
+        .find(|(context, _)| *context == facts.context)?;
+    let frame = facts
+        .stack
+        .iter()
+        .rev()
+        .find(|f| entries.iter().any(|e| f.symbol.starts_with(e)));
+    Some(new(
+        "entry",
+        format!(
+            "how the CPU came into {}: {}",
+            facts.context,
+            entries.join(", ")
+        ),
+        frame.map_or_else(
+            || "none of them on the stack".to_owned(),
+            |f| format!("{}+{:#x}", f.symbol, f.offset),
+        ),
+        frame.is_some(),
+    ))
+}
+
+/// The log reaches from the boot to the crash, and is beside the dump as text as well.
+fn dmesg(evidence: &Evidence) -> Check {
+    let dmesg = &evidence.facts.dmesg;
+    let begins = dmesg.contains("Linux version ") || dmesg.lines().count() > 1000;
+    new(
+        "dmesg",
+        "the log from boot on, in the dump and as vmcore-dmesg.txt",
+        format!(
+            "{} lines, file of {} bytes",
+            dmesg.lines().count(),
+            evidence.log_file_bytes
+        ),
+        begins && evidence.log_file_bytes > 0,
+    )
+}
+
+/// The symbol in lkdtm's `crash point … armed: symbol=…` line, without an offset.
+fn armed_symbol(facts: &Facts) -> Option<String> {
+    let line = facts
+        .log_lines("lkdtm: crash point ")
+        .filter(|line| line.contains(" armed: symbol="))
+        .last()?;
+    let symbol = line.split("symbol=").nth(1)?.split([' ', '+']).next()?;
+    let symbol = symbol.rsplit(':').next().unwrap_or(symbol);
+    Some(symbol.to_owned())
+}
+
+/// `[    3.14] text` → `text`.
+fn strip_stamp(line: &str) -> String {
+    line.split_once("] ")
+        .map_or(line, |(_, text)| text)
+        .trim()
+        .to_owned()
+}
+
+/// The log's own words about its end, when the expected ones are missing.
+fn said_instead(facts: &Facts) -> String {
+    let panic = facts.log_lines("Kernel panic - not syncing").last();
+    match panic.or_else(|| facts.dmesg.lines().last()) {
+        Some(line) => strip_stamp(line),
+        None => "not in the log, which is empty".to_owned(),
+    }
+}
