@@ -346,3 +346,142 @@ impl Rule {
 pub fn destroys_data(load: &Load) -> bool {
     !matches!(load, Load::Timer)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> Result<ScenarioFile> {
+        let mut file = ScenarioFile::built_in().unwrap();
+        file.scenario.clear();
+        file.add("test.toml", text)?;
+        Ok(file)
+    }
+
+    fn scenarios(text: &str) -> Result<Vec<Scenario>> {
+        file(text)?.scenarios("7.3.4+deb13-amd64")
+    }
+
+    fn error(text: &str) -> String {
+        format!("{:#}", scenarios(text).unwrap_err())
+    }
+
+    #[test]
+    fn full_suite_when_resolved_is_every_point_with_the_talks_types_and_the_kernels_own_crashes() {
+        let all = ScenarioFile::built_in()
+            .unwrap()
+            .scenarios("7.3.4")
+            .unwrap();
+        let full: Vec<&str> = all
+            .iter()
+            .filter(|s| s.suites.iter().any(|suite| suite == "full"))
+            .map(|s| s.name.as_str())
+            .collect();
+        for point in POINTS {
+            for crash_type in ["PANIC", "BUG", "EXCEPTION", "LOOP", "OVERFLOW"] {
+                let name = format!("{}-{crash_type}", point.name);
+                assert!(full.contains(&name.as_str()), "{name}");
+            }
+        }
+        for name in [
+            "sysrq-c",
+            "nmi",
+            "hard-lockup-nmi",
+            "hung-task",
+            "oom-panic",
+        ] {
+            assert!(full.contains(&name), "{name}");
+        }
+    }
+
+    #[test]
+    fn generator_when_type_needs_a_sleeping_task_leaves_probes_out() {
+        let text = r#"scenario = [{ points = ["DIRECT", "TIMERADD"], types = ["HUNG_TASK"] }]"#;
+        let names: Vec<String> = scenarios(text)
+            .unwrap()
+            .into_iter()
+            .map(|s| s.name)
+            .collect();
+        assert_eq!(names, ["DIRECT-HUNG_TASK"]);
+    }
+
+    #[test]
+    fn rule_when_it_matches_sets_the_cpu_and_says_why() {
+        let text = r#"scenario = [{ points = ["hrtimer_start"], types = ["EXHAUST_STACK"] }]"#;
+        let scenario = &scenarios(text).unwrap()[0];
+        let lkdtm = scenario.trigger.lkdtm.as_ref().unwrap();
+        assert_eq!(lkdtm.cpu, Some(1), "also under their other names");
+        assert_eq!(scenario.expect.cpu, Some(1));
+        assert!(scenario.reasons[0].contains("init_stack"));
+    }
+
+    #[test]
+    fn rule_when_for_another_kernel_does_not_hold() {
+        let text = r#"
+            scenario = [{ points = ["FS_DEVRW"], types = ["PANIC"] }]
+            rule = [{ points = ["FS_DEVRW"], kernels = ["7.2"], skip = true, reason = "why" }]"#;
+        let file = file(text).unwrap();
+        assert_eq!(file.scenarios("7.3.4").unwrap()[0].skip, None);
+        assert_eq!(
+            file.scenarios("7.2.12").unwrap()[0].skip.as_deref(),
+            Some("why")
+        );
+    }
+
+    #[test]
+    fn devices_when_the_point_needs_them_bring_their_modules() {
+        let text =
+            r#"scenario = [{ points = ["SCSI_QUEUE_RQ"], types = ["PANIC"], devices = ["nvme"] }]"#;
+        let scenario = &scenarios(text).unwrap()[0];
+        assert_eq!(scenario.modules, ["nvme", "virtio_scsi", "sd_mod"]);
+    }
+
+    #[test]
+    fn errors_when_something_is_wrong_name_it_and_what_is_valid() {
+        for (text, words) in [
+            (
+                r#"scenario = [{ points = ["DIRECT"], types = ["PANIC"], devices = ["floppy"] }]"#,
+                "there are: scsi, nvme",
+            ),
+            (
+                r#"scenario = [{ points = ["X*"], types = ["PANIC"] }]"#,
+                "X* matches none of: DIRECT, ",
+            ),
+            (
+                r#"scenario = [{ points = ["DIRECT"] }]"#,
+                "points and types are given together",
+            ),
+            (
+                r#"scenario = [{ name = "nothing" }]"#,
+                "nothing makes it crash",
+            ),
+            (
+                r#"scenario = [{ points = ["DIRECT"], types = ["PANIC"], colector = "elf" }]"#,
+                "unknown field `colector`",
+            ),
+            (
+                r#"scenario = [{ points = ["DIRECT"], types = ["PANIC"], collector = "dd" }]"#,
+                "valid are kdumpkit, makedumpfile, elf",
+            ),
+            (
+                r#"scenario = [{ name = "x", points = ["DIRECT"], types = ["*"] }]"#,
+                "only one may have a name",
+            ),
+            (
+                r#"rule = [{ points = ["DIRECT"], skip = true }]"#,
+                "has no reason",
+            ),
+            (
+                r#"scenario = [{ points = ["DIRECT"], types = ["PANIC"] }, { points = ["DIRECT"], types = ["PANIC"], cpu = 1 }]"#,
+                "two different scenarios are called DIRECT-PANIC",
+            ),
+            (
+                r#"scenario = [{ points = ["DIRECT"], types = ["PANIC"], expect = { contexts = ["irq"] } }]"#,
+                "valid are task, softirq, hardirq, nmi",
+            ),
+        ] {
+            let error = error(text);
+            assert!(error.contains(words), "{text}\n{error}");
+        }
+    }
+}

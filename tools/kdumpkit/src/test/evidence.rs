@@ -236,7 +236,13 @@ fn on_stack(facts: &Facts, wanted: &str, symbol: Option<&str>) -> Check {
         ("$symbol", Some(symbol)) => symbol,
         (other, _) => other,
     };
-    let place = facts.stack_shows(wanted);
+    // GCC splits functions: out_of_memory.cold is out_of_memory, too.
+    let part = facts
+        .stack
+        .iter()
+        .map(|f| f.symbol.as_str())
+        .find(|s| s.split('.').next() == Some(wanted));
+    let place = facts.stack_shows(part.unwrap_or(wanted));
     new(
         "stack",
         format!("{wanted} on the stack of CPU {}", facts.cpu),

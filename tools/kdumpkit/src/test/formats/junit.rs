@@ -63,7 +63,7 @@ mod tests {
             .find(|line| line.contains("<testsuite "))
             .unwrap();
         assert!(
-            suite.contains(r#"tests="4" disabled="1" errors="1" failures="1""#),
+            suite.contains(r#"tests="4" skipped="1" errors="1" failures="1""#),
             "{suite}"
         );
         assert!(
