@@ -1,146 +1,152 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Arming: from a name to a registered probe that counts and fires.
+//! Arming: from a target to a registered probe, or to one that waits for the module with the symbol.
 
 use crate::{
-    complain,
-    countdown::Countdown,
-    faults::{self, elsewhere::InNmi},
-    harmless,
-    points::{Place, Point, ANY, TASK},
+    complain, harmless,
+    points::{Point, TASK},
+    shot::Shot,
     spec::Spec,
-    types::{Fault, RunIn},
+    target::{Probe, Target},
 };
-use kdump::{
-    kprobe::{self, GoOn},
-    nmi, print, task,
-};
+use kdump::module;
 use kernel::{fmt, prelude::*, str::CString};
-
-/// What a probe carries: counts hits, fires on the right one.
-pub(crate) struct Shot {
-    countdown: Countdown,
-    spec: Spec,
-    /// What is said when it fires, made beforehand because a handler must not format.
-    message: CString,
-}
-
-impl Shot {
-    fn new(point: &dyn fmt::Display, symbol: &dyn fmt::Display, spec: &Spec) -> Result<Self> {
-        let hits = (spec.kind.fault != Fault::None).then_some(spec.count);
-        Ok(Self {
-            countdown: Countdown::new(hits),
-            spec: *spec,
-            message: CString::try_from_fmt(fmt!(
-                "crash point {point} fires: symbol={symbol} type={}",
-                spec.kind.name
-            ))?,
-        })
-    }
-
-    /// The firing hit: says so in the log, which every context allows because the consoles are left alone, and crashes.
-    #[cold]
-    #[inline(never)]
-    #[link_section = ".kprobes.text"]
-    fn fire(&self) -> GoOn {
-        print::alert_deferred(c"lkdtm", &self.message);
-        faults::run(&self.spec);
-        GoOn::rarely()
-    }
-}
-
-impl kprobe::Handler for Shot {
-    #[inline(always)]
-    fn hit(&self) -> GoOn {
-        if self.countdown.hit() {
-            return self.fire();
-        }
-        GoOn::YES
-    }
-
-    fn filters(&self) -> bool {
-        !self.spec.filter.is_open()
-    }
-
-    #[inline(always)]
-    fn hit_filtered(&self) -> GoOn {
-        let (pid, comm) = task::current();
-        if self.spec.filter.matches(task::cpu(), pid, &comm) {
-            return self.hit();
-        }
-        GoOn::YES
-    }
-}
 
 /// An armed crash point; disarmed when dropped.
 pub(crate) struct Armed {
-    probe: Pin<KBox<kprobe::Kprobe<Shot>>>,
-    name: CString,
-    symbol: CString,
-    /// Held while the probe may fire.
-    _nmi: Option<Pin<KBox<nmi::Registration>>>,
+    pub(crate) target: Target,
+    spec: Spec,
+    state: State,
+}
+
+enum State {
+    /// At the place that this symbol names, perhaps in a module.
+    Probed {
+        probe: Probe,
+        symbol: CString,
+        module: Option<CString>,
+    },
+    /// Until a module is loaded; never, if the shot was fired in an earlier life of the module.
+    Waiting { module: CString, fired: bool },
+}
+
+impl Armed {
+    /// Arms a target, or lets it wait if the module that has its symbols is not loaded.
+    ///
+    /// # Errors
+    ///
+    /// Said in the log. `EINVAL`: the type needs a task. Otherwise as [`Target::probe`].
+    pub(crate) fn new(target: Target, spec: &Spec) -> Result<Self> {
+        check_sleep(spec)?;
+        let state = match State::probe(&target, spec) {
+            Err(error) if error == ENOENT => State::wait(&target, spec, error)?,
+            other => other.map_err(|e| complain::refused(&target, e))?,
+        };
+        harmless::warn(spec, target.contexts());
+        Ok(Self {
+            target,
+            spec: *spec,
+            state,
+        })
+    }
+
+    /// Arms what has waited for this module. Counting starts anew.
+    pub(crate) fn coming(&mut self, name: &str) {
+        match &self.state {
+            State::Waiting {
+                module,
+                fired: false,
+            } if text(module) == name => {}
+            _ => return,
+        }
+        match State::probe(&self.target, &self.spec) {
+            Ok(state) => self.state = state,
+            // It goes on waiting: another version of the module may have the symbol.
+            Err(error) => drop(complain::refused(&self.target, error)),
+        }
+    }
+
+    /// Disarms what is in this module, and lets it wait.
+    pub(crate) fn going(&mut self, name: &str) {
+        let State::Probed { probe, module, .. } = &mut self.state else {
+            return;
+        };
+        if let Some(module) = module.take_if(|m| text(m) == name) {
+            let fired = probe.handler().countdown.fired();
+            let point = self.target.name();
+            pr_info!("crash point {point} disarmed: module {name} goes\n");
+            self.state = State::Waiting { module, fired };
+        }
+    }
+}
+
+impl State {
+    /// Probes the target and says so.
+    fn probe(target: &Target, spec: &Spec) -> Result<Self> {
+        let (probe, symbol) = target.probe(spec)?;
+        let module = probe.module()?;
+        log_armed(target.name(), &symbol, spec);
+        Ok(Self::Probed {
+            probe,
+            symbol,
+            module,
+        })
+    }
+
+    /// Waits for the target's module, if it is known and not loaded. Otherwise says why there is `error`.
+    fn wait(target: &Target, spec: &Spec, error: Error) -> Result<Self> {
+        let Some(module) = target.module().filter(|m| !module::is_loaded(m)) else {
+            return Err(complain::refused(target, error));
+        };
+        let (name, kind, count) = (target.name(), spec.kind.name, spec.count);
+        pr_info!("crash point {name} waits for module {module}: type={kind} count={count}\n");
+        Ok(Self::Waiting {
+            module: CString::try_from_fmt(fmt!("{module}"))?,
+            fired: false,
+        })
+    }
 }
 
 impl fmt::Display for Armed {
     /// The state, as debugfs shows it: `KEY=VALUE`, separated by blanks. Documented in ABI/testing/debugfs-lkdtm.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shot = self.probe.handler();
-        f.write_fmt(fmt!(
-            "point={} symbol={} type={} count={} hits={} left={} missed={} fired={}",
-            Text(&self.name),
-            Text(&self.symbol),
-            shot.spec.kind.name,
-            shot.spec.count,
-            shot.countdown.hits(),
-            shot.countdown.left(),
-            self.probe.missed(),
-            if shot.countdown.fired() { "yes" } else { "no" },
-        ))
+        let yes_no = |yes| if yes { "yes" } else { "no" };
+        f.write_fmt(fmt!("point={} ", self.target.name()))?;
+        let (kind, count) = (self.spec.kind.name, self.spec.count);
+        match &self.state {
+            State::Probed { probe, symbol, .. } => {
+                let countdown = &probe.handler().countdown;
+                f.write_fmt(fmt!(
+                    "symbol={} type={} count={} hits={} left={} missed={} fired={}",
+                    text(symbol),
+                    kind,
+                    count,
+                    countdown.hits(),
+                    countdown.left(),
+                    probe.missed(),
+                    yes_no(countdown.fired())
+                ))
+            }
+            State::Waiting { module, fired } => f.write_fmt(fmt!(
+                "symbol=- type={} count={} hits=0 left={} missed=0 fired={} waits={}",
+                kind,
+                count,
+                count,
+                yes_no(*fired),
+                text(module)
+            )),
+        }
     }
 }
 
 /// Crashes here and now; returns if the fault does.
 pub(crate) fn direct(point: &Point, spec: &Spec) -> Result {
     let spec = Spec { count: 1, ..*spec };
-    let shot = Shot::new(&point.name, &"-", &spec)?;
-    let _nmi = nmi_if_needed(&spec)?;
-    log_armed(&point.name, &"-", &spec);
+    let shot = Shot::new(point.name, &"-", &spec)?;
+    log_armed(point.name, c"-", &spec);
     harmless::warn(&spec, TASK);
     shot.fire();
     Ok(())
-}
-
-/// Arms a point of the table at the first of its symbols that can be probed.
-///
-/// # Errors
-///
-/// `ENOENT`: this kernel has none of the symbols. Otherwise why the last of those it has cannot be probed.
-pub(crate) fn point(point: &Point, spec: &Spec) -> Result<Armed> {
-    check_sleep(spec)?;
-    let mut error = ENOENT;
-    for symbol in point.symbols {
-        match probe(&point.name, Place::entry(symbol), spec, point.contexts) {
-            Ok(armed) => return Ok(armed),
-            Err(e) if e == ENOENT => {}
-            Err(e) => error = e,
-        }
-    }
-    pr_err!(
-        "crash point {}: cannot be armed on this kernel ({error:?}); tried {}\n",
-        point.name,
-        List(point.symbols)
-    );
-    Err(error)
-}
-
-/// Arms any place in the kernel, given as `[module:]symbol[+offset]`.
-///
-/// # Errors
-///
-/// As [`kprobe::Kprobe::register`].
-pub(crate) fn place(name: &str, place: Place<'_>, spec: &Spec) -> Result<Armed> {
-    check_sleep(spec)?;
-    probe(&name, place, spec, ANY).map_err(|e| complain::refused(name, place, e))
 }
 
 /// A probe handler may not sleep.
@@ -155,42 +161,18 @@ fn check_sleep(spec: &Spec) -> Result {
     Ok(())
 }
 
-fn probe(name: &dyn fmt::Display, place: Place<'_>, spec: &Spec, contexts: u8) -> Result<Armed> {
-    let nmi = nmi_if_needed(spec)?;
-    let shot = Shot::new(name, &place, spec)?;
-    let (name_text, place_text) = (
-        CString::try_from_fmt(fmt!("{name}"))?,
-        CString::try_from_fmt(fmt!("{place}"))?,
-    );
-    let symbol = CString::try_from_fmt(fmt!("{}", place.symbol))?;
-    let probe = KBox::pin_init(
-        kprobe::Kprobe::register(symbol, place.offset_bytes, shot),
-        GFP_KERNEL,
-    )?;
-    log_armed(name, &place, spec);
-    harmless::warn(spec, contexts);
-    Ok(Armed {
-        probe,
-        name: name_text,
-        symbol: place_text,
-        _nmi: nmi,
-    })
-}
-
-fn nmi_if_needed(spec: &Spec) -> Result<Option<Pin<KBox<nmi::Registration>>>> {
-    if spec.run_in != RunIn::Nmi {
-        return Ok(None);
-    }
-    KBox::pin_init(nmi::Registration::new::<InNmi>(c"lkdtm"), GFP_KERNEL).map(Some)
-}
-
 /// A line for people and for tests: keep its form.
-fn log_armed(name: &dyn fmt::Display, symbol: &dyn fmt::Display, spec: &Spec) {
+fn log_armed(name: &str, symbol: &CStr, spec: &Spec) {
     pr_info!(
-        "crash point {name} armed: symbol={symbol} type={} count={}\n",
+        "crash point {name} armed: symbol={} type={} count={}\n",
+        text(symbol),
         spec.kind.name,
         spec.count
     );
+}
+
+fn text(name: &CStr) -> &str {
+    name.to_str().unwrap_or("?")
 }
 
 /// Names, separated by commas.
@@ -202,21 +184,5 @@ impl fmt::Display for List<'_> {
             write!(f, "{}{name}", if i == 0 { "" } else { ", " })?;
         }
         Ok(())
-    }
-}
-
-/// A C string as it is.
-struct Text<'a>(&'a CStr);
-
-impl fmt::Display for Text<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.to_str().unwrap_or("?"))
-    }
-}
-
-// The kernel's formatting macros use a trait of their own.
-impl fmt::Display for Place<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        core::fmt::Display::fmt(self, f)
     }
 }

@@ -3,13 +3,14 @@
 //! From text to something armed, with errors that tell a person what is wrong and what is right.
 
 use crate::{
-    arm::{self, Armed, List},
-    points::{BadPlace, Place, POINTS},
+    arm::List,
+    points::{BadPlace, POINTS},
     spec::{BadSpec, Spec},
+    target::Target,
     types::TYPES,
     CPOINT_COUNT, RECUR_COUNT,
 };
-use kernel::{fmt, prelude::*};
+use kernel::prelude::*;
 
 /// Parses `TYPE [KEY=VALUE…]`; what is not given comes from the module parameters.
 pub(crate) fn spec(text: &str) -> Result<Spec> {
@@ -34,38 +35,43 @@ pub(crate) fn bad_spec(bad: BadSpec<'_>) -> Error {
     EINVAL
 }
 
-/// Arms `[module:]symbol[+offset]`.
-pub(crate) fn place(text: &str, spec: &Spec) -> Result<Armed> {
-    let place = Place::parse(text).map_err(|bad| match bad {
-        BadPlace::Symbol => unknown_point(&text),
+/// Says what is wrong with the text of a place.
+pub(crate) fn bad_place(text: &str, bad: BadPlace) -> Error {
+    match bad {
+        BadPlace::Symbol => return unknown_point(text),
         BadPlace::Offset => {
             pr_err!("crash point {text}: give the offset as a number, decimal or 0x…\n");
-            EINVAL
         }
-    })?;
-    arm::place(text, place, spec)
+    }
+    EINVAL
 }
 
-/// Says why a place cannot be armed.
-pub(crate) fn refused(text: &str, place: Place<'_>, error: Error) -> Error {
-    if error == ENOENT {
-        let Some(module) = place.module else {
-            return unknown_point(&text);
-        };
-        pr_err!("crash point {text}: module {module} is not loaded or has no such symbol\n");
-        return error;
+/// Says why a target cannot be armed; returns the error for the user.
+pub(crate) fn refused(target: &Target, error: Error) -> Error {
+    let name = target.name();
+    match (target, target.module()) {
+        (Target::Point(point), _) => {
+            let tried = List(point.symbols);
+            pr_err!(
+                "crash point {name}: cannot be armed on this kernel ({error:?}); tried {tried}\n"
+            );
+        }
+        (_, Some(module)) if error == ENOENT => {
+            pr_err!("crash point {name}: module {module} has no such symbol\n");
+        }
+        (_, None) if error == ENOENT => return unknown_point(name),
+        // The kernel crate of 7.2 does not name it.
+        _ if error.to_errno() == -(kernel::bindings::EILSEQ as i32) => {
+            pr_err!("crash point {name}: no instruction starts at this offset\n");
+            return EINVAL;
+        }
+        _ => pr_err!("crash point {name}: the kernel cannot probe this place ({error:?})\n"),
     }
-    // The kernel crate of 7.2 does not name it.
-    if error.to_errno() == -(kernel::bindings::EILSEQ as i32) {
-        pr_err!("crash point {text}: no instruction starts at this offset\n");
-        return EINVAL;
-    }
-    pr_err!("crash point {text}: the kernel cannot probe this place ({error:?})\n");
     error
 }
 
 /// Lists the points.
-pub(crate) fn unknown_point(name: &dyn fmt::Display) -> Error {
+pub(crate) fn unknown_point(name: &str) -> Error {
     pr_err!("unknown crash point \"{name}\": neither a point nor a symbol of this kernel\n");
     list("crash points", POINTS.iter().map(|p| p.name));
     EINVAL

@@ -3,8 +3,9 @@
 //! lkdtm.ko: crashes the running kernel at a chosen point in a chosen way, to test kdump.
 //!
 //! Pure, and compiled for kdumpkit as well: `points` says where, `types` how, `countdown` when, `filter` who, and `spec`
-//! reads all of it from text. Here only: `arm` puts them together at a probe, `faults` breaks the kernel, `provoke` is
-//! the debugfs interface, `complain` explains errors, `harmless` warns when no dump would come out.
+//! reads all of it from text. Here only: `shot` counts and fires at a probe, `target` puts the probe there, `arm` makes
+//! or awaits that, `registry` has all that is armed, `faults` breaks the kernel, `provoke` is the debugfs interface,
+//! `complain` explains errors, `harmless` warns when no dump would come out.
 //!
 //! Try it in a virtual machine: `modprobe lkdtm cpoint_name=INT_HW_IRQ_EN cpoint_type=PANIC cpoint_count=5`.
 
@@ -22,14 +23,19 @@ mod filter;
 mod harmless;
 mod points;
 mod provoke;
+mod registry;
+mod shot;
 mod spec;
+mod target;
 mod types;
 
 use faults::elsewhere::Mover;
-use kernel::prelude::*;
-use points::Point;
+use kdump::module::Watch;
+use kernel::{prelude::*, sync::Arc};
 use provoke::Provoke;
+use registry::{Modules, Registry};
 use spec::Spec;
+use target::Target;
 
 module! {
     type: Lkdtm,
@@ -69,9 +75,11 @@ kdump::module_params! {
         "Take this lock before: none, spinlock, mutex, rcu, console or rtnl";
 }
 
-/// Fields are dropped in this order: first everything is disarmed, then what armed faults need goes.
+/// Fields are dropped in this order: first whoever arms, then what is armed, then what armed faults need.
 struct Lkdtm {
     _provoke: Provoke,
+    _modules: Pin<KBox<Watch<Modules>>>,
+    _registry: Arc<Registry>,
     _mover: Pin<KBox<Mover>>,
 }
 
@@ -80,10 +88,12 @@ impl kernel::Module for Lkdtm {
         // SAFETY: once, and nothing is armed yet.
         unsafe { faults::init_locks() };
         let mover = Mover::new()?;
-        let provoke = Provoke::new()?;
+        let registry = Arc::pin_init(Registry::new(), GFP_KERNEL)?;
+        let modules = KBox::pin_init(Watch::new(Modules(registry.clone())), GFP_KERNEL)?;
+        let provoke = Provoke::new(&registry)?;
         match (CPOINT_NAME.get(), CPOINT_TYPE.get()) {
             (None, None) => pr_info!("nothing is armed; write to debugfs provoke-crash/\n"),
-            (Some(name), Some(kind)) => arm(&provoke, name, kind)?,
+            (Some(name), Some(kind)) => arm(&registry, name, kind)?,
             (Some(_), None) => {
                 pr_err!("cpoint_name= without cpoint_type=: give both or neither\n");
                 return Err(EINVAL);
@@ -95,21 +105,24 @@ impl kernel::Module for Lkdtm {
         }
         Ok(Self {
             _provoke: provoke,
+            _modules: modules,
+            _registry: registry,
             _mover: mover,
         })
     }
 }
 
 /// Arms what the parameters say.
-fn arm(provoke: &Provoke, name: &CStr, kind: &CStr) -> Result {
+fn arm(registry: &Registry, name: &CStr, kind: &CStr) -> Result {
     let spec = spec_of_parameters(kind)?;
-    let text = name.to_str().map_err(|_| complain::unknown_point(&name))?;
-    let armed = match Point::find(text) {
-        Some(point) if point.is_direct() => return arm::direct(point, &spec),
-        Some(point) => arm::point(point, &spec)?,
-        None => complain::place(text, &spec)?,
-    };
-    provoke.keep(Point::find(text), armed)
+    let text = name.to_str().map_err(|_| complain::unknown_point("?"))?;
+    match Target::find(text)? {
+        Target::Point(point) if point.is_direct() => {
+            registry.prepare(&spec)?;
+            arm::direct(point, &spec)
+        }
+        target => registry.arm(target, &spec),
+    }
 }
 
 fn spec_of_parameters(kind: &CStr) -> Result<Spec> {

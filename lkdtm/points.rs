@@ -28,6 +28,8 @@ pub struct Point {
     pub aliases: &'static [&'static str],
     /// Functions whose entry is the point; the first one that can be probed is taken. None: no probe, crash at once.
     pub symbols: &'static [&'static str],
+    /// The module that has these functions, in kernels that do not have them built in.
+    pub module: Option<&'static str>,
     /// The contexts in which these functions run.
     pub contexts: Contexts,
     /// What happens there.
@@ -42,6 +44,7 @@ pub const POINTS: &[Point] = &[
         name: "DIRECT",
         aliases: &[],
         symbols: &[],
+        module: None,
         contexts: TASK,
         summary: "no probe: the task that arms it crashes",
         load: "nothing",
@@ -50,6 +53,7 @@ pub const POINTS: &[Point] = &[
         name: "INT_HARDWARE_ENTRY",
         aliases: &["do_IRQ", "__do_IRQ"],
         symbols: &["__common_interrupt", "do_IRQ", "__do_IRQ"],
+        module: None,
         contexts: HARDIRQ,
         summary: "entry of a device interrupt, interrupts off",
         load: "device interrupts: disk or network traffic",
@@ -58,6 +62,7 @@ pub const POINTS: &[Point] = &[
         name: "INT_HW_IRQ_EN",
         aliases: &["handle_IRQ_event"],
         symbols: &["handle_irq_event", "handle_IRQ_event"],
+        module: None,
         contexts: HARDIRQ,
         summary: "the handlers of a device interrupt are about to run",
         load: "device interrupts: disk or network traffic",
@@ -66,6 +71,7 @@ pub const POINTS: &[Point] = &[
         name: "INT_TIMER_ENTRY",
         aliases: &[],
         symbols: &["__sysvec_apic_timer_interrupt", "hrtimer_interrupt"],
+        module: None,
         contexts: HARDIRQ,
         summary: "entry of the local timer interrupt, interrupts off",
         load: "nothing: every CPU that is not idle has ticks",
@@ -74,6 +80,7 @@ pub const POINTS: &[Point] = &[
         name: "INT_SOFTIRQ_ENTRY",
         aliases: &[],
         symbols: &["handle_softirqs", "__do_softirq"],
+        module: None,
         contexts: TASK,
         summary: "pending softirqs are about to run: behind the hard interrupt, interrupts off",
         load: "nothing: timers raise softirqs",
@@ -82,6 +89,7 @@ pub const POINTS: &[Point] = &[
         name: "INT_SOFTIRQ_EN",
         aliases: &[],
         symbols: &["run_timer_softirq", "blk_done_softirq"],
+        module: None,
         contexts: SOFTIRQ,
         summary: "inside a softirq handler, interrupts on",
         load: "nothing: timers raise softirqs",
@@ -90,6 +98,7 @@ pub const POINTS: &[Point] = &[
         name: "INT_TASKLET_ENTRY",
         aliases: &[],
         symbols: &["tasklet_action", "tasklet_action_common"],
+        module: None,
         contexts: SOFTIRQ,
         summary: "tasklets are about to run",
         load: "a driver that schedules tasklets (few are left)",
@@ -98,6 +107,7 @@ pub const POINTS: &[Point] = &[
         name: "FS_DEVRW",
         aliases: &["ll_rw_block"],
         symbols: &["submit_bio", "ll_rw_block"],
+        module: None,
         contexts: ANY,
         summary: "block I/O is submitted, by whichever file system",
         load: "uncached reads or writes with fsync",
@@ -106,6 +116,7 @@ pub const POINTS: &[Point] = &[
         name: "FS_SUBMIT_BH",
         aliases: &["submit_bh"],
         symbols: &["__bh_submit", "bh_submit", "submit_bh_wbc", "submit_bh"],
+        module: None,
         contexts: ANY,
         summary: "a buffer head is submitted",
         load: "ext4 metadata, or reads of a raw block device",
@@ -119,6 +130,7 @@ pub const POINTS: &[Point] = &[
             "evict_folios",
             "swap_writeout",
         ],
+        module: None,
         contexts: TASK,
         summary: "page reclaim is about to free or swap out pages",
         load: "memory pressure",
@@ -127,6 +139,7 @@ pub const POINTS: &[Point] = &[
         name: "TIMERADD",
         aliases: &["hrtimer_start"],
         symbols: &["hrtimer_start_range_ns", "hrtimer_start"],
+        module: None,
         contexts: ANY,
         summary: "a high-resolution timer is started",
         load: "sleeping tasks; the scheduler's own tick",
@@ -135,6 +148,7 @@ pub const POINTS: &[Point] = &[
         name: "SCSI_QUEUE_RQ",
         aliases: &["SCSI_DISPATCH_CMD", "scsi_dispatch_cmd"],
         symbols: &["scsi_queue_rq", "scsi_dispatch_cmd", "scsi_dispatch_cmnd"],
+        module: Some("scsi_mod"),
         contexts: ANY,
         summary: "a command is handed to a SCSI host",
         load: "I/O on a SCSI disk",
@@ -143,6 +157,7 @@ pub const POINTS: &[Point] = &[
         name: "BLK_START_RQ",
         aliases: &["IDE_CORE_CP", "ide_core_cp", "generic_ide_ioctl"],
         symbols: &["blk_mq_start_request"],
+        module: None,
         contexts: ANY,
         summary: "a driver starts a block request, whichever the driver",
         load: "uncached reads or writes with fsync",
@@ -164,14 +179,21 @@ impl Point {
     }
 }
 
+/// A function, found by its name: `symbol` or `module:symbol`.
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+pub struct Symbol<'a> {
+    /// The module that has it, if one is named.
+    pub module: Option<&'a str>,
+    /// Its name there.
+    pub name: &'a str,
+}
+
 /// `symbol[+offset]` or `module:symbol[+offset]`, taken apart.
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
 pub struct Place<'a> {
-    /// The module that must be loaded, if one is named.
-    pub module: Option<&'a str>,
-    /// `module:symbol` or `symbol`: what the kernel's kprobe interface resolves.
-    pub symbol: &'a str,
-    /// Bytes behind the start of the symbol.
+    /// The function.
+    pub symbol: Symbol<'a>,
+    /// Bytes behind its start.
     pub offset_bytes: u32,
 }
 
@@ -188,8 +210,10 @@ impl<'a> Place<'a> {
     /// The first instruction of `symbol`.
     pub const fn entry(symbol: &'a str) -> Self {
         Self {
-            module: None,
-            symbol,
+            symbol: Symbol {
+                module: None,
+                name: symbol,
+            },
             offset_bytes: 0,
         }
     }
@@ -216,8 +240,7 @@ impl<'a> Place<'a> {
         };
         if ok(name) && module.is_none_or(ok) {
             Ok(Self {
-                module,
-                symbol,
+                symbol: Symbol { module, name },
                 offset_bytes,
             })
         } else {
@@ -226,9 +249,22 @@ impl<'a> Place<'a> {
     }
 }
 
+impl core::fmt::Display for Symbol<'_> {
+    /// As the kernel's kprobe interface takes it: a module's name has underscores where its file may have dashes.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        if let Some(module) = self.module {
+            for (i, part) in module.split('-').enumerate() {
+                write!(f, "{}{part}", if i == 0 { "" } else { "_" })?;
+            }
+            f.write_str(":")?;
+        }
+        f.write_str(self.name)
+    }
+}
+
 impl core::fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(self.symbol)?;
+        core::fmt::Display::fmt(&self.symbol, f)?;
         match self.offset_bytes {
             0 => Ok(()),
             offset => write!(f, "+{offset:#x}"),

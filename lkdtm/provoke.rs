@@ -5,9 +5,10 @@
 //! Documented in Documentation/ABI/testing/debugfs-lkdtm.
 
 use crate::{
-    arm::{self, Armed},
-    complain,
+    arm, complain,
     points::{Point, POINTS},
+    registry::Registry,
+    target::Target,
     types::TYPES,
 };
 use kernel::{
@@ -15,132 +16,88 @@ use kernel::{
     fmt,
     prelude::*,
     str::CString,
-    sync::{new_mutex, Mutex},
+    sync::Arc,
     uaccess::UserSliceReader,
 };
 
 /// The longest text that is written to a file.
 const MAX_BYTES: usize = 256;
 
-/// What is armed: at most one crash at each point, any number at places that are no points.
-///
-/// Files go before the folder; dropping a file waits for those who use it, then disarms.
+/// The files. They go before the folder; dropping a file waits for those who use it.
 pub(crate) struct Provoke {
-    points: KVec<Pin<KBox<File<PointFile>>>>,
-    symbols: Pin<KBox<File<SymbolFile>>>,
+    _files: KVec<Pin<KBox<File<Control>>>>,
     _dir: Dir,
 }
 
-#[pin_data]
-struct PointFile {
-    point: &'static Point,
-    #[pin]
-    armed: Mutex<Option<Armed>>,
-}
-
-#[pin_data]
-struct SymbolFile {
-    #[pin]
-    armed: Mutex<KVec<Armed>>,
+/// What a file is about: a point, or all places that are none.
+struct Control {
+    point: Option<&'static Point>,
+    registry: Arc<Registry>,
 }
 
 impl Provoke {
-    /// Makes the folder and its files, nothing armed.
-    pub(crate) fn new() -> Result<Self> {
+    /// Makes the folder and its files.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY`: the kernel's own LKDTM is built in.
+    pub(crate) fn new(registry: &Arc<Registry>) -> Result<Self> {
         if kdump::debugfs::exists(c"provoke-crash") {
             pr_err!("debugfs already has provoke-crash/: the kernel's own LKDTM is built in; only one can be used\n");
             return Err(EBUSY);
         }
         let dir = Dir::new(c"provoke-crash");
-        let mut points = KVec::new();
-        for point in POINTS {
-            let name = CString::try_from_fmt(fmt!("{}", point.name))?;
-            let data = pin_init!(PointFile { point, armed <- new_mutex!(None) });
-            let file = KBox::pin_init(dir.read_write_file(&name, data), GFP_KERNEL)?;
-            points.push(file, GFP_KERNEL)?;
+        let mut files = KVec::new();
+        for point in Iterator::chain(POINTS.iter().map(Some), [None]) {
+            let name = CString::try_from_fmt(fmt!("{}", point.map_or("SYMBOL", |p| p.name)))?;
+            let control = Control {
+                point,
+                registry: registry.clone(),
+            };
+            let file = KBox::pin_init(dir.read_write_file(&name, control), GFP_KERNEL)?;
+            files.push(file, GFP_KERNEL)?;
         }
-        let data = pin_init!(SymbolFile { armed <- new_mutex!(KVec::new()) });
-        let symbols = KBox::pin_init(dir.read_write_file(c"SYMBOL", data), GFP_KERNEL)?;
         Ok(Self {
-            points,
-            symbols,
+            _files: files,
             _dir: dir,
         })
     }
-
-    /// Hands over what the module parameters armed, so that it can be read back and disarmed.
-    pub(crate) fn keep(&self, point: Option<&'static Point>, armed: Armed) -> Result {
-        let file = point.and_then(|p| self.points.iter().find(|f| core::ptr::eq(f.point, p)));
-        match file {
-            Some(file) => {
-                *file.armed.lock() = Some(armed);
-                Ok(())
-            }
-            None => Ok(self.symbols.armed.lock().push(armed, GFP_KERNEL)?),
-        }
-    }
 }
 
-impl Reader for PointFile {
+impl Reader for Control {
     fn read_from_slice(&self, reader: &mut UserSliceReader) -> Result {
         with_text(reader, |text| {
             if text == "none" {
-                *self.armed.lock() = None;
+                self.registry.disarm(self.point);
                 return Ok(());
             }
-            let spec = complain::spec(text)?;
-            if self.point.is_direct() {
-                return arm::direct(self.point, &spec);
+            match self.point {
+                Some(point) if point.is_direct() => {
+                    let spec = complain::spec(text)?;
+                    self.registry.prepare(&spec)?;
+                    arm::direct(point, &spec)
+                }
+                Some(point) => {
+                    let spec = complain::spec(text)?;
+                    self.registry.arm(Target::Point(point), &spec)
+                }
+                None => {
+                    let Some((place, rest)) = text.split_once(' ') else {
+                        pr_err!("write [module:]symbol[+offset] TYPE [KEY=VALUE…], or none\n");
+                        return Err(EINVAL);
+                    };
+                    let spec = complain::spec(rest)?;
+                    self.registry.arm(Target::place(place)?, &spec)
+                }
             }
-            let mut armed = self.armed.lock();
-            // Off first: two probes at one place would both count.
-            *armed = None;
-            *armed = Some(arm::point(self.point, &spec)?);
-            Ok(())
         })
     }
 }
 
-impl Writer for PointFile {
+impl Writer for Control {
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         list_types(f)?;
-        match &*self.armed.lock() {
-            Some(armed) => f.write_fmt(fmt!("Armed: {armed}\n")),
-            None => writeln!(f, "Armed: none"),
-        }
-    }
-}
-
-impl Reader for SymbolFile {
-    fn read_from_slice(&self, reader: &mut UserSliceReader) -> Result {
-        with_text(reader, |text| {
-            let mut all = self.armed.lock();
-            if text == "none" {
-                *all = KVec::new();
-                return Ok(());
-            }
-            let Some((name, rest)) = text.split_once(' ') else {
-                pr_err!("write [module:]symbol[+offset] TYPE [KEY=VALUE…], or none\n");
-                return Err(EINVAL);
-            };
-            let spec = complain::spec(rest)?;
-            all.push(complain::place(name, &spec)?, GFP_KERNEL)?;
-            Ok(())
-        })
-    }
-}
-
-impl Writer for SymbolFile {
-    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        list_types(f)?;
-        let all = self.armed.lock();
-        for armed in all.iter() {
-            f.write_fmt(fmt!("Armed: {armed}\n"))?;
-        }
-        if all.is_empty() {
-            writeln!(f, "Armed: none")?;
-        }
-        Ok(())
+        self.registry.show(f, self.point)
     }
 }
 

@@ -12,6 +12,7 @@
 //! - [`kprobe`]: run code when a kernel function is entered.
 //! - [`layout`]: sizes and offsets that the kernel's headers say.
 //! - [`locks`]: take well-known locks and never give them back.
+//! - [`module`]: other modules that come and go.
 //! - [`nmi`]: non-maskable interrupts for ourselves.
 //! - [`param`]: module parameters, strings among them.
 //! - [`pci`], [`pci_reset`], [`pci_shield`]: all PCI functions, resetting them, and what must not notice.
@@ -41,6 +42,8 @@ pub mod kprobe;
 pub mod layout;
 #[path = "kdump/locks.rs"]
 pub mod locks;
+#[path = "kdump/module.rs"]
+pub mod module;
 #[path = "kdump/nmi.rs"]
 pub mod nmi;
 #[path = "kdump/param.rs"]

@@ -6,7 +6,14 @@
 
 use crate::bindings;
 use core::{hint::black_box, ptr::addr_of};
-use kernel::{container_of, error::to_result, ffi::c_int, prelude::*, str::CString, types::Opaque};
+use kernel::{
+    container_of,
+    error::to_result,
+    ffi::{c_int, c_ulong},
+    prelude::*,
+    str::CString,
+    types::Opaque,
+};
 
 /// What a probe does when it is hit.
 pub trait Handler: Send + Sync {
@@ -111,6 +118,33 @@ impl<H: Handler> Kprobe<H> {
     pub fn missed(&self) -> usize {
         // SAFETY: the kprobe is initialised; the counter is a plain word that other CPUs increment, hence volatile.
         unsafe { addr_of!((*self.probe.get()).nmissed).read_volatile() }
+    }
+
+    /// The module that the probed code is in.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    ///
+    /// Context: may sleep.
+    pub fn module(&self) -> Result<Option<CString>> {
+        // KSYM_SYMBOL_LEN, include/linux/kallsyms.h, is some 650 bytes.
+        let mut text = KBox::new([0u8; 1024], GFP_KERNEL)?;
+        // SAFETY: the kprobe is initialised, its address set since it was registered; the buffer is long enough. The
+        // address is only looked up.
+        unsafe {
+            let address = (*self.probe.get()).addr;
+            kernel::bindings::sprint_symbol(text.as_mut_ptr().cast(), address as c_ulong)
+        };
+        // "symbol+0x1/0x2 [module]"
+        let text = CStr::from_bytes_until_nul(&text[..]).map_err(|_| EINVAL)?;
+        let name = text.to_str().ok().and_then(|t| t.rsplit_once(" ["));
+        match name {
+            Some((_, name)) => {
+                CString::try_from_fmt(fmt!("{}", name.trim_end_matches(']'))).map(Some)
+            }
+            None => Ok(None),
+        }
     }
 
     /// # Safety

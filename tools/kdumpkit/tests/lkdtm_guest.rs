@@ -11,20 +11,34 @@ mod price;
 
 use guest::{Guest, run};
 
-#[test]
-#[ignore = "needs the build root, a prepared kernel, built modules and QEMU"]
-fn interface_on_a_stock_kernel() {
+/// A script that says "ok NAME" and "BAD …", at least `checks` times the former.
+fn checks(name: &str, modules: &[&str], script: &str, checks: usize) {
     let output = run(Guest {
-        name: "interface",
-        script: include_str!("lkdtm/interface.sh"),
-        deadline_s: 240,
+        name,
+        variables: include_str!("lkdtm/lib.sh"),
+        script,
+        modules,
+        deadline_s: 360,
         ..Guest::default()
     });
     assert!(!output.contains("BAD"), "{output}");
     assert!(
-        output.matches("ok ").count() >= 28,
+        output.matches("ok ").count() >= checks,
         "checks were left out:\n{output}"
     );
+}
+
+#[test]
+#[ignore = "needs the build root, a prepared kernel, built modules and QEMU"]
+fn interface_on_a_stock_kernel() {
+    checks("interface", &[], include_str!("lkdtm/interface.sh"), 26);
+}
+
+#[test]
+#[ignore = "needs the build root, a prepared kernel, built modules and QEMU"]
+fn points_in_modules_that_come_and_go() {
+    let modules = ["scsi_mod", "brd", "virtio_rng"];
+    checks("modules", &modules, include_str!("lkdtm/modules.sh"), 23);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use std::time::Duration;
 pub struct Guest<'a> {
     /// Names the run's folder.
     pub name: &'a str,
-    /// Set before `script`, as `NAME=VALUE`.
+    /// Shell text in front of `script`.
     pub variables: &'a str,
     pub script: &'a str,
     /// Files for the root of the initramfs.

@@ -67,6 +67,13 @@ fn render() -> String {
         if !p.symbols.is_empty() {
             writeln!(out, "    Symbols, in this order: {}.", list(p.symbols)).unwrap();
         }
+        if let Some(module) = p.module {
+            writeln!(
+                out,
+                "    Armed when the module ``{module}`` is loaded, unless it is built in."
+            )
+            .unwrap();
+        }
         if !p.aliases.is_empty() {
             writeln!(out, "    Also called {}.", list(p.aliases)).unwrap();
         }

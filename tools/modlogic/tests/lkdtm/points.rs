@@ -70,6 +70,12 @@ fn the_talks_interrupt_points_are_hard_interrupts() {
 }
 
 #[test]
+fn only_a_point_whose_symbols_a_module_may_have_names_one() {
+    let named: Vec<_> = POINTS.iter().filter_map(|p| p.module).collect();
+    assert_eq!(named, ["scsi_mod"]);
+}
+
+#[test]
 fn symbols_of_the_table_parse_as_places() {
     for symbol in POINTS.iter().flat_map(|p| p.symbols) {
         assert_eq!(Place::parse(symbol), Ok(Place::entry(symbol)));
@@ -79,11 +85,17 @@ fn symbols_of_the_table_parse_as_places() {
 #[test]
 fn place_when_module_and_offset_are_given_has_both() {
     let place = Place::parse("scsi_mod:scsi_queue_rq+0x1f").unwrap();
-    assert_eq!(place.module, Some("scsi_mod"));
-    assert_eq!(place.symbol, "scsi_mod:scsi_queue_rq");
+    assert_eq!(place.symbol.module, Some("scsi_mod"));
+    assert_eq!(place.symbol.name, "scsi_queue_rq");
     assert_eq!(place.offset_bytes, 0x1f);
     assert_eq!(Place::parse("vfs_read+16").unwrap().offset_bytes, 16);
     assert_eq!(place.to_string(), "scsi_mod:scsi_queue_rq+0x1f");
+}
+
+#[test]
+fn place_when_module_has_dashes_prints_the_kernels_name_of_it() {
+    let place = Place::parse("virtio-rng:probe-entry").unwrap();
+    assert_eq!(place.to_string(), "virtio_rng:probe-entry");
 }
 
 #[test]
@@ -106,7 +118,10 @@ proptest! {
     fn place_never_panics_and_what_it_accepts_prints_and_parses_again(text in "\\PC{0,40}|[a-z_:+0-9x]{0,12}") {
         if let Ok(place) = Place::parse(&text) {
             let printed = place.to_string();
-            prop_assert_eq!(Place::parse(&printed), Ok(place));
+            let again = Place::parse(&printed).unwrap();
+            prop_assert_eq!(again.to_string(), printed.clone());
+            prop_assert_eq!(again.symbol.name, place.symbol.name);
+            prop_assert_eq!(again.offset_bytes, place.offset_bytes);
         }
     }
 }
