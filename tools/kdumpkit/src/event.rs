@@ -4,6 +4,7 @@
 //! The same events feed the progress display, the verdict and the tests.
 
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Name of the virtio-serial port that carries the events.
 pub const PORT_NAME: &str = "org.kdumpkit.events";
@@ -94,6 +95,55 @@ pub enum Event {
         /// Which kernel.
         stage: Stage,
     },
+}
+
+/// For people: a word that says which event it is, and what matters of it.
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.describe())
+    }
+}
+
+impl Event {
+    fn describe(&self) -> String {
+        match self {
+            Self::Boot {
+                stage: Stage::First,
+                release,
+                ..
+            } => format!("boot       {release}"),
+            Self::Boot {
+                stage: Stage::Capture,
+                uptime_ms,
+                ..
+            } => format!("capture    kernel is up after {uptime_ms} ms"),
+            Self::CaptureLoaded { reserved_bytes } => format!(
+                "loaded     capture kernel, {} MiB reserved",
+                reserved_bytes >> 20
+            ),
+            Self::Script { status, .. } => format!("script     ended with {status}"),
+            Self::Arming { parameters } => {
+                format!("arming     modprobe lkdtm {}", parameters.join(" "))
+            }
+            Self::Armed { log } => format!("armed      {log}"),
+            Self::ArmFailed { log, .. } => format!("not armed  {log}"),
+            Self::NoCrash { waited_s } => format!("no crash   within {waited_s} s"),
+            Self::Crash { line } => format!("crash      {line}"),
+            Self::Dump {
+                path,
+                bytes,
+                elapsed_ms,
+                ..
+            } => format!("dump       {path}, {bytes} bytes in {elapsed_ms} ms"),
+            Self::Failed { error, .. } => format!("failed     {error}"),
+            Self::Bye {
+                stage: Stage::First,
+            } => "end        of the first kernel".to_owned(),
+            Self::Bye {
+                stage: Stage::Capture,
+            } => "end        of the capture kernel".to_owned(),
+        }
+    }
 }
 
 /// Lines by which a dying kernel is recognised on its console.

@@ -14,8 +14,8 @@ use modlogic::lkdtm::types::{Needs, TYPES, Type};
 use std::collections::BTreeMap;
 
 const CRASHKERNEL: &str = "256M";
-const DEADLINE_S: u64 = 180;
-const SILENCE_S: u64 = 90;
+const DEADLINE_S: u64 = 300;
+const SILENCE_S: u64 = 150;
 
 /// Contexts by name, as lkdtm's tables and the verdict know them.
 const CONTEXTS: [(Contexts, &str); 4] = [

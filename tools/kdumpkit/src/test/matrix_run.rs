@@ -20,7 +20,7 @@ use std::process::ExitCode;
 pub const RUNS: &str = "build/matrix";
 
 /// One bench for each kernel of the run.
-struct Benches(BTreeMap<String, Bench>);
+pub(super) struct Benches(pub(super) BTreeMap<String, Bench>);
 
 impl Execute for Benches {
     fn execute(&self, cell: &Cell, folder: &Path, line: &Line) -> Report {
@@ -93,7 +93,7 @@ pub fn report(args: &ReportArgs) -> Result<ExitCode> {
     Ok(super::exit_code(&reports))
 }
 
-fn benches(tree: &Tree, kernels: &[String]) -> Result<BTreeMap<String, Bench>> {
+pub(super) fn benches(tree: &Tree, kernels: &[String]) -> Result<BTreeMap<String, Bench>> {
     let mut wanted: Vec<Option<&str>> = kernels.iter().map(|k| Some(k.as_str())).collect();
     if wanted.is_empty() {
         wanted.push(None);

@@ -2,7 +2,7 @@
 //! Shows what the guests are doing: one live line each on a terminal, plain lines otherwise.
 
 use super::report::Report;
-use crate::event::{Event, Stage};
+use crate::event::Event;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, stderr};
 use std::sync::Mutex;
@@ -157,7 +157,7 @@ impl Count {
 impl Line {
     /// Shows one event.
     pub fn event(&self, event: &Event) {
-        let text = describe(event);
+        let text = event.to_string();
         match &self.bar {
             Some(bar) => bar.set_message(text),
             None => eprintln!(
@@ -173,45 +173,5 @@ impl Line {
         if let Some(bar) = self.bar {
             bar.finish_and_clear();
         }
-    }
-}
-
-fn describe(event: &Event) -> String {
-    match event {
-        Event::Boot {
-            stage: Stage::First,
-            release,
-            ..
-        } => format!("boot       {release}"),
-        Event::Boot {
-            stage: Stage::Capture,
-            uptime_ms,
-            ..
-        } => format!("capture    kernel is up after {uptime_ms} ms"),
-        Event::CaptureLoaded { reserved_bytes } => format!(
-            "loaded     capture kernel, {} MiB reserved",
-            reserved_bytes >> 20
-        ),
-        Event::Script { status, .. } => format!("script     ended with {status}"),
-        Event::Arming { parameters } => {
-            format!("arming     modprobe lkdtm {}", parameters.join(" "))
-        }
-        Event::Armed { log } => format!("armed      {log}"),
-        Event::ArmFailed { log, .. } => format!("not armed  {log}"),
-        Event::NoCrash { waited_s } => format!("no crash   within {waited_s} s"),
-        Event::Crash { line } => format!("crash      {line}"),
-        Event::Dump {
-            path,
-            bytes,
-            elapsed_ms,
-            ..
-        } => format!("dump       {path}, {bytes} bytes in {elapsed_ms} ms"),
-        Event::Failed { error, .. } => format!("failed     {error}"),
-        Event::Bye {
-            stage: Stage::First,
-        } => "end        of the first kernel".to_owned(),
-        Event::Bye {
-            stage: Stage::Capture,
-        } => "end        of the capture kernel".to_owned(),
     }
 }

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Reports of a run, for programs and for people.
 
+pub mod html;
 pub mod junit;
 pub mod ktap;
 #[cfg(test)]
 pub(crate) mod samples;
+mod trend;
 
+use super::journal;
 use super::report::Report;
 use crate::atomic;
 use anyhow::Result;
@@ -24,6 +27,9 @@ pub struct Outputs {
     /// Write everything known to this file, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write one self-contained HTML page to this file
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 impl Outputs {
@@ -31,12 +37,16 @@ impl Outputs {
     ///
     /// # Errors
     /// A file cannot be written.
-    pub fn write(&self, _run: &Path, reports: &[Report]) -> Result<()> {
+    pub fn write(&self, run: &Path, reports: &[Report]) -> Result<()> {
         if let Some(path) = &self.junit {
             atomic::write(path, junit::document(reports)?.as_bytes())?;
         }
         if let Some(path) = &self.json {
             atomic::write(path, &serde_json::to_vec_pretty(reports)?)?;
+        }
+        if let Some(path) = &self.html {
+            let plan = journal::read_plan(run)?;
+            atomic::write(path, html::document(run, path, &plan, reports)?.as_bytes())?;
         }
         Ok(())
     }
