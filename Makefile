@@ -15,7 +15,7 @@ RECUR_COUNT  ?=
 # make W=1 CLIPPY=1 are the kernel's own switches
 MOD_ARGS = $(if $(W),W=$(W)) $(if $(CLIPPY),CLIPPY=$(CLIPPY))
 
-.PHONY: help demo check check-full bench modules modules_install tools clean fmt fmt-check clippy
+.PHONY: help demo check check-full bench doc modules modules_install tools clean fmt fmt-check clippy
 
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z_-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -36,6 +36,11 @@ check-full: ## check, and what takes hours or gigabytes
 
 bench: ## speed and memory beside peers, as ratios
 	@tests/run bench
+
+doc: ## write the tables of Documentation/ again: mkdfinfo's keys with the sources of each, lkdtm's points and types
+	@"$$(scripts/build-tools)" mkdfinfo --keys >Documentation/mkdfinfo-keys.rst
+	@UPDATE_DOCS=1 scripts/build-tools cargo test --quiet --locked -p modlogic docs >/dev/null
+	@ls Documentation/mkdfinfo-keys.rst Documentation/lkdtm-tables.rst
 
 modules: ## build lkdtm.ko, reset_devices.ko, mkdfinfo.ko into build/RELEASE/
 	@scripts/build-modules $(MOD_ARGS)

@@ -21,7 +21,7 @@ const RIGHT_LEVELS: [&str; 3] = ["1", "17", "23"];
 #[test]
 #[ignore = "needs the build root, a prepared kernel, built modules and QEMU"]
 fn mkdfinfo_on_a_stock_kernel() {
-    let guest = Guest::run();
+    let guest = Guest::run(include_str!("mkdfinfo/guest.sh"), true);
     sources_agree(&guest);
     files_are_protected(&guest);
     foreign_layout_is_refused_and_conflicts_are_withheld(&guest);
@@ -36,6 +36,44 @@ fn mkdfinfo_on_a_stock_kernel() {
     if std::env::var_os("KEEP").is_none() {
         fs::remove_dir_all(&guest.folder).expect("removing the run's folder");
     }
+}
+
+/// `tests/run bench` runs it: what the file costs, beside `makedumpfile -g` on the same machine. (The guest has no KVM, the
+/// host's makedumpfile runs natively: the ratio is smaller than on one machine.)
+#[test]
+#[ignore = "a benchmark; needs VMLINUX=$(scripts/debug-vmlinux) and a quiet machine"]
+fn price_of_the_file() {
+    let vmlinux = std::env::var("VMLINUX").expect("VMLINUX=$(scripts/debug-vmlinux)");
+    let guest = Guest::run(include_str!("mkdfinfo/bench.sh"), false);
+    let milliseconds = |part: &str| {
+        let hundredths: f64 = guest.part(part).trim().parse().expect("centiseconds");
+        hundredths * 10.0 / 50.0
+    };
+    let load = milliseconds("load_and_unload") - milliseconds("two_processes");
+    let read = milliseconds("read");
+    let mut seconds: Vec<f64> = (0..3)
+        .map(|_| {
+            let start = Instant::now();
+            guest.run_tool("makedumpfile", &["-f", "-g", "theirs", "-x", &vmlinux]);
+            start.elapsed().as_secs_f64()
+        })
+        .collect();
+    seconds.sort_by(f64::total_cmp);
+    let ratio = seconds[1] * 1000.0 / (load + read);
+    println!(
+        "mkdfinfo.ko: load and unload {load:.1} ms, reading the file {read:.1} ms (means of 50, in a guest); \
+         makedumpfile -g -x {:.1} s (median of 3); ratio {ratio:.0}",
+        seconds[1]
+    );
+    assert!(
+        load <= 50.0,
+        "loading takes {load:.1} ms, more than the promised 50"
+    );
+    assert!(
+        ratio >= 100.0,
+        "ratio {ratio:.0}, less than the promised 100"
+    );
+    fs::remove_dir_all(&guest.folder).expect("removing the run's folder");
 }
 
 fn parse(text: &str) -> Vmcoreinfo {
@@ -69,6 +107,8 @@ fn sources_agree(guest: &Guest) {
         "scripts/mkdfinfo --boot"
     );
     assert_eq!(guest.part("sysfs"), build, "--from sysfs");
+    let (_, dump) = kdumpkit(&["--dump".as_ref(), &guest.vmcore()]);
+    assert_eq!(dump, build, "--from dump");
     assert_eq!(guest.part("btf_build"), build, "--from btf");
     assert_eq!(guest.part("btf_boot"), boot, "--from btf --boot");
     // The boot form says all that the note says, and says it the same way.
@@ -296,6 +336,30 @@ fn file_corrects_makedumpfile_at_level_31(guest: &Guest) {
     );
 }
 
+/// The table of all keys: our value, and what the note, BTF, kallsyms and DWARF say. No line with two different values.
+fn every_source_agrees(guest: &Guest, vmlinux: &Path) {
+    let (status, table) = kdumpkit(&[
+        "--dump".as_ref(),
+        &guest.vmcore(),
+        "-x".as_ref(),
+        vmlinux,
+        "--explain".as_ref(),
+    ]);
+    println!("{table}");
+    assert_eq!(status, Some(0), "{table}");
+    assert!(!table.contains("WITHHELD"), "{table}");
+    for (source, at_least) in [
+        ("note=", 95),
+        ("BTF=", 85),
+        ("kallsyms=", 30),
+        ("vmlinux=", 130),
+    ] {
+        let knows = table.lines().filter(|line| line.contains(source)).count();
+        println!("{source} {knows} keys");
+        assert!(knows >= at_least, "{source} knows {knows} keys: {table}");
+    }
+}
+
 /// A dump without a note has a readable log as soon as the file says where it is.
 fn file_finds_the_log(guest: &Guest) {
     let log = |arguments: &[&Path], dump: &Path| {
@@ -340,6 +404,7 @@ fn dwarf_agrees_and_makedumpfile_g_does_not(guest: &Guest, vmlinux: &Path) {
         ],
         "macros that no debugging information has"
     );
+    every_source_agrees(guest, vmlinux);
     let start = Instant::now();
     guest.run_tool(
         "makedumpfile",

@@ -2,16 +2,21 @@
 //! Makes the file.
 
 use super::{MkdfinfoArgs, Origin, Places};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use vmcore::Dump;
+use vmcore::memory::Memory;
 use vmcoreinfo::facts::{Form, Source};
 use vmcoreinfo::{Conflict, Facts, Vmcoreinfo, live, vmlinux};
 
 /// Longest file that is read into memory: a BTF blob is 6 MB, /proc/kallsyms 15 MB.
 const MAX_FILE_BYTES: u64 = 256 << 20;
+
+/// Debian's is 6 MB.
+const MAX_BTF_BYTES: u64 = 64 << 20;
 
 /// What was made.
 pub struct Made {
@@ -28,12 +33,16 @@ pub struct Made {
 pub fn make(args: &MkdfinfoArgs) -> Result<Made> {
     let origin = match (args.from, &args.vmlinux) {
         (Some(origin), _) => origin,
+        (None, _) if args.dump.is_some() => Origin::Dump,
         (None, Some(_)) => Origin::Vmlinux,
         (None, None) if args.places.sysfs.is_dir() => Origin::Sysfs,
         (None, None) => Origin::Btf,
     };
     if origin == Origin::Sysfs && args.vmlinux.is_some() {
         bail!("-x does not go with --from sysfs: compare the two files with --diff");
+    }
+    if args.dump.is_some() && origin != Origin::Dump {
+        bail!("--dump goes with --from dump only");
     }
     if origin == Origin::Sysfs && !args.explain {
         return from_sysfs(&args.places, args.boot);
@@ -45,6 +54,13 @@ pub fn make(args: &MkdfinfoArgs) -> Result<Made> {
         (Origin::Vmlinux, Some(path)) => vmlinux::read(path)?,
         (Origin::Vmlinux, None) => {
             bail!("--from vmlinux needs -x VMLINUX, a kernel file with debugging information")
+        }
+        (Origin::Dump, file) => {
+            let dump = args
+                .dump
+                .as_deref()
+                .context("--from dump needs --dump VMCORE")?;
+            and_vmlinux(from_dump(dump)?, file.as_deref())?
         }
         (Origin::Note, file) => and_vmlinux(from_note(&args.places)?, file.as_deref())?,
         (Origin::Btf, file) => and_vmlinux(from_btf(&args.places)?, file.as_deref())?,
@@ -110,6 +126,41 @@ fn from_btf(places: &Places) -> Result<Facts> {
     let symbols = live::kallsyms(&text).with_context(|| places.kallsyms.display().to_string())?;
     facts.add_symbols(Source::Kallsyms, symbols);
     Ok(facts)
+}
+
+/// What the crashed kernel said about itself: its note, and the tables in its memory.
+fn from_dump(path: &Path) -> Result<Facts> {
+    let read = || {
+        let dump = Dump::open(path)?;
+        let mut facts = Facts::from_note(dump.vmcoreinfo().to_text().as_bytes())?;
+        facts.add_btf(&dump_btf(&dump)?)?;
+        let symbols = dump.symbols()?;
+        let named = symbols
+            .iter()
+            .map(|symbol| (symbol.name.as_bytes(), symbol.addr.0));
+        facts.add_symbols(Source::Kallsyms, named);
+        Ok::<_, anyhow::Error>(facts)
+    };
+    read().with_context(|| format!("reading {}", path.display()))
+}
+
+/// The kernel's BTF blob in a dump.
+///
+/// # Errors
+/// The kernel has none, or it is not in the dump.
+pub fn dump_btf(dump: &Dump) -> Result<Vec<u8>> {
+    let symbols = dump.symbols()?;
+    let edge = |name| symbols.address(name);
+    let (start, stop) = edge("__start_BTF")
+        .zip(edge("__stop_BTF"))
+        .context("the kernel has no BTF (CONFIG_DEBUG_INFO_BTF)")?;
+    let bytes = stop.0.saturating_sub(start.0);
+    ensure!(
+        bytes <= MAX_BTF_BYTES,
+        "BTF of {bytes} bytes: at most {MAX_BTF_BYTES} are read"
+    );
+    dump.read_bytes(start, bytes as usize)
+        .context("reading BTF in the dump")
 }
 
 /// The note in an ELF core file, or a file that is the note's text.

@@ -29,6 +29,8 @@ pub enum Origin {
     Note,
     /// The note, BTF and /proc/kallsyms of the running kernel: no module and no debug package needed
     Btf,
+    /// The note, BTF and symbol tables in a dump (--dump); the default when --dump is given
+    Dump,
     /// A vmlinux with debugging information (-x); the default when -x is given
     Vmlinux,
 }
@@ -51,7 +53,10 @@ pub struct MkdfinfoArgs {
     /// Write to FILE instead of standard output (makedumpfile's name for it: -g)
     #[arg(short = 'o', short_alias = 'g', long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Kernel file with debugging information: the source, or with --from btf|note one more that must agree
+    /// Dump to take the kernel's own tables from
+    #[arg(long, value_name = "VMCORE")]
+    dump: Option<PathBuf>,
+    /// Kernel file with debugging information: the source, or with --from btf|note|dump one more that must agree
     #[arg(short = 'x', value_name = "VMLINUX")]
     vmlinux: Option<PathBuf>,
     /// Say which sources know each key, and what they say, instead of the file
@@ -114,6 +119,7 @@ const EXAMPLES: &str = "\
 Examples:
   kdumpkit mkdfinfo -o mkdfinfo                          from mkdfinfo.ko, or else from BTF
   kdumpkit mkdfinfo -g mkdfinfo -x vmlinux               from DWARF, as makedumpfile -g -x
+  kdumpkit mkdfinfo --dump vmcore -x vmlinux --explain   every key, and what each source says
   kdumpkit mkdfinfo --diff mkdfinfo old                  what differs, and what it means
   kdumpkit mkdfinfo --check mkdfinfo /var/crash/vmcore   does it belong to this dump?";
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The guest of mkdfinfo_guest.rs: boots, runs guest.sh, crashes, leaves its memory as an ELF file.
+//! The guest of mkdfinfo_guest.rs: boots, runs a script, crashes if the script lets it, leaves its memory as an ELF file.
 
 use kdumpkit::event::Event;
 use kdumpkit::init::{CaptureImage, CaptureRole, Collector, GuestRole, Role};
@@ -10,7 +10,6 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const SCRIPT: &str = include_str!("guest.sh");
 const DISK: &str = "dump.img";
 /// Enough for a kernel with three modules, and four times smaller to dump than the default.
 const MEMORY_MIB: u32 = 640;
@@ -24,8 +23,8 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// Runs the guest to its end.
-    pub fn run() -> Guest {
+    /// Runs the guest to its end; a script that crashes it must leave a dump.
+    pub fn run(script: &str, crashes: bool) -> Guest {
         let tree = Tree::find().expect("the source tree");
         let kernel = tree
             .kernel(std::env::var("KVER").ok().as_deref())
@@ -44,7 +43,7 @@ impl Guest {
         let kdumpkit = guest.stripped_kdumpkit();
         let accel =
             Accel::probe(&guest.tree, &kernel, &kdumpkit, &guest.folder).expect("probing KVM");
-        let initramfs = guest.write_initramfses(&kernel, &kdumpkit);
+        let initramfs = guest.write_initramfses(&kernel, &kdumpkit, script, crashes);
         guest.make_disk();
         let mut machine = Machine::new(
             &guest.tree,
@@ -68,23 +67,26 @@ impl Guest {
         });
         let (status, output) =
             output.unwrap_or_else(|| panic!("no script output, see {where_}: {events:?}"));
-        assert_eq!(*status, 0, "guest.sh: {output}");
+        assert_eq!(*status, 0, "the script: {output}");
+        guest.parts = split(output);
+        if !crashes {
+            return guest;
+        }
         assert!(
             events
                 .iter()
                 .any(|event| matches!(event, Event::Dump { .. })),
             "no dump, see {where_}: {events:?}"
         );
-        guest.parts = split(output);
         guest.run_tool("debugfs", &[DISK, "-R", "rdump crash ."]);
         guest
     }
 
-    /// What guest.sh said under `@name`.
+    /// What the script said under `@name`.
     pub fn part(&self, name: &str) -> &str {
         self.parts
             .get(name)
-            .unwrap_or_else(|| panic!("guest.sh has no part {name}"))
+            .unwrap_or_else(|| panic!("the script has no part {name}"))
     }
 
     /// What was on the serial console.
@@ -152,7 +154,13 @@ impl Guest {
         self.run_tool("mke2fs", &["-q", "-F", "-t", "ext4", DISK]);
     }
 
-    fn write_initramfses(&self, kernel: &Kernel, kdumpkit: &Path) -> PathBuf {
+    fn write_initramfses(
+        &self,
+        kernel: &Kernel,
+        kdumpkit: &Path,
+        script: &str,
+        crashes: bool,
+    ) -> PathBuf {
         let busybox = self
             .tree
             .buildroot()
@@ -191,8 +199,8 @@ impl Guest {
                 cmdline: "console=ttyS0 quiet panic=1 nr_cpus=1 irqpoll reset_devices".into(),
                 mkdfinfo: false,
             }),
-            script: Some(SCRIPT.into()),
-            wait_s: 60,
+            script: Some(script.into()),
+            wait_s: if crashes { 60 } else { 0 },
             ..GuestRole::default()
         });
         let module = kernel.built().join("mkdfinfo.ko");
@@ -238,7 +246,7 @@ impl Guest {
     }
 }
 
-/// The parts of guest.sh's output.
+/// The parts of a script's output.
 fn split(output: &str) -> HashMap<String, String> {
     let mut parts = HashMap::new();
     let mut current = String::new();

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Runs in the guest: what it costs to get the file. Prints centiseconds of 50 rounds each, as "@NAME".
+rounds="1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25
+	26 27 28 29 30 31 32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50"
+uptime_cs() {
+	read -r seconds rest </proc/uptime
+	now=${seconds%.*}${seconds#*.}
+}
+measure() { # NAME COMMAND
+	uptime_cs
+	start=$now
+	for i in $rounds; do
+		eval "$2"
+	done
+	uptime_cs
+	echo "@$1"
+	echo $((now - start))
+}
+
+busybox insmod /test/mkdfinfo.ko
+busybox cat /sys/kernel/mkdfinfo/mkdfinfo >/dev/null
+measure read 'busybox cat /sys/kernel/mkdfinfo/mkdfinfo >/dev/null'
+busybox rmmod mkdfinfo
+measure load_and_unload 'busybox insmod /test/mkdfinfo.ko; busybox rmmod mkdfinfo'
+measure two_processes 'busybox true; busybox true'
