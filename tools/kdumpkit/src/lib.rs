@@ -11,6 +11,7 @@ pub mod initramfs;
 pub mod load;
 pub mod matrix;
 pub mod mkdfinfo;
+pub mod report;
 pub mod test;
 pub mod tree;
 pub mod vm;

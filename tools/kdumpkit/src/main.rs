@@ -2,7 +2,7 @@
 //! The kdumpkit binary. One subcommand is one module of the library; this file only lists them.
 
 use clap::{Parser, Subcommand};
-use kdumpkit::{config, filter, init, load, matrix, mkdfinfo, test};
+use kdumpkit::{config, filter, init, load, matrix, mkdfinfo, report, test};
 use std::process::ExitCode;
 
 #[derive(Parser)]
@@ -19,6 +19,7 @@ enum Command {
     Load(load::LoadArgs),
     Matrix(matrix::MatrixArgs),
     Mkdfinfo(mkdfinfo::MkdfinfoArgs),
+    Report(report::ReportArgs),
     Test(test::TestArgs),
     Unload(load::UnloadArgs),
 }
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Load(args) => load::main(&args),
         Command::Matrix(args) => matrix::main(&args),
         Command::Mkdfinfo(args) => mkdfinfo::main(&args),
+        Command::Report(args) => report::main(&args),
         Command::Test(args) => test::main(&args),
         Command::Unload(args) => load::unload(&args),
     };

@@ -317,6 +317,12 @@ impl Vmcoreinfo {
         self.unsigned(Kind::Plain, "PAGESIZE")
     }
 
+    /// `CRASHTIME`: seconds since 1970 when the kernel panicked.
+    pub fn crash_time(&self) -> Option<u64> {
+        self.unsigned(Kind::Plain, "CRASHTIME")
+            .or_else(|| self.plain_text("CRASHTIME")?.parse().ok())
+    }
+
     /// `KERNELOFFSET`: KASLR's distance from link-time to run-time addresses.
     pub fn kernel_offset(&self) -> Option<u64> {
         self.unsigned(Kind::Plain, "KERNELOFFSET")

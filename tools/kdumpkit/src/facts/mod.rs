@@ -1,73 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What a dump says about its crash: who, where, on which CPU, in which context. From the dump alone.
+//! What a dump says about its crash, from the dump alone: who, where, on which CPU, in which context.
+//!
+//! [`cpu`] and [`unwind`] say what each CPU was doing, with [`code`], [`orc`] and [`modules`] for the code that it was
+//! in; [`system`] is the kernel and the machine as a whole; [`layout`] knows the kernel's types. [`words`] is the stack
+//! without unwind tables. [`Facts`] is what a test's verdict needs; `kdumpkit report` shows all of it.
 
-mod stack;
+mod code;
+mod context;
+pub mod cpu;
+pub mod layout;
+pub mod modules;
+mod orc;
+pub mod system;
+pub mod unwind;
+mod words;
 
 use anyhow::{Context as _, Result};
-use std::fmt;
 use std::path::Path;
-use vmcore::memory::Memory;
-use vmcore::{Dump, PrStatus, VirtAddr};
+use vmcore::{Dump, PrStatus};
 
-pub use stack::Frame;
-
-/// In which context a CPU was (include/linux/preempt.h).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Context {
-    /// A task's own code.
-    Task,
-    /// A softirq handler.
-    Softirq,
-    /// A hard interrupt handler.
-    Hardirq,
-    /// A non-maskable interrupt.
-    Nmi,
-}
-
-/// Which bits of `preempt_count` count what; the softirq bits have not moved.
-#[derive(Debug, Clone, Copy)]
-struct PreemptLayout {
-    hardirq_mask: u32,
-    nmi_mask: u32,
-}
-
-/// Up to 7.2.
-const LAYOUT_OLD: PreemptLayout = PreemptLayout {
-    hardirq_mask: 0x000f_0000,
-    nmi_mask: 0x00f0_0000,
-};
-/// From 7.3 on, where bits 16 to 23 count local_interrupt_disable(). Bit 31 may be PREEMPT_NEED_RESCHED.
-const LAYOUT_IRQ_DISABLE_COUNT: PreemptLayout = PreemptLayout {
-    hardirq_mask: 0x0f00_0000,
-    nmi_mask: 0x7000_0000,
-};
-/// The per-CPU variable that came together with that count.
-const IRQ_DISABLE_COUNT_MARK: &str = "local_interrupt_disable_state";
-
-impl Context {
-    /// Decodes `preempt_count`.
-    ///
-    /// Bit 8 alone says that a softirq is being served; the other softirq bits count local_bh_disable().
-    fn from_preempt_count(count: u32, layout: PreemptLayout) -> Self {
-        match count {
-            n if n & layout.nmi_mask != 0 => Context::Nmi,
-            n if n & layout.hardirq_mask != 0 => Context::Hardirq,
-            n if n & 0x0000_0100 != 0 => Context::Softirq,
-            _ => Context::Task,
-        }
-    }
-}
-
-impl fmt::Display for Context {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Context::Task => "task",
-            Context::Softirq => "softirq",
-            Context::Hardirq => "hardirq",
-            Context::Nmi => "nmi",
-        })
-    }
-}
+pub use code::Code;
+pub use context::Context;
+use cpu::Task;
+use layout::Layout;
+use unwind::Stack;
 
 /// The facts of one crash.
 #[derive(Debug)]
@@ -80,10 +36,14 @@ pub struct Facts {
     pub cpu: u32,
     /// Process on that CPU; 0 is the idle task.
     pub pid: u32,
+    /// Its task, when the kernel has BTF.
+    pub task: Option<Task>,
     /// Context of that CPU, from its preempt_count.
     pub context: Context,
-    /// Functions on that CPU's stacks, innermost first.
-    pub stack: Vec<Frame>,
+    /// That CPU's stack by unwind tables; None when the kernel has no BTF.
+    pub stack: Option<Stack>,
+    /// Functions of the kernel image that words on that CPU's stacks point into, innermost first.
+    pub words: Vec<String>,
     /// Whether the dump calls itself incomplete.
     pub incomplete: bool,
 }
@@ -96,8 +56,13 @@ impl Facts {
     pub fn read(path: &Path) -> Result<Self> {
         let dump =
             Dump::open(path).with_context(|| format!("opening the dump {}", path.display()))?;
-        let cpu = panic_cpu(&dump).context("reading which CPU panicked")?;
+        let cpu = cpu::panic_cpu(&dump).context("reading which CPU panicked")?;
         let status = status_of(&dump, cpu)?;
+        let layout = Layout::read(&dump).ok();
+        let stack = layout.as_ref().map(|layout| {
+            let modules = modules::list(&dump, layout).unwrap_or_default();
+            unwind::unwind(&dump, &mut Code::new(&dump, layout, &modules), &status.regs)
+        });
         Ok(Self {
             release: dump
                 .vmcoreinfo()
@@ -107,8 +72,10 @@ impl Facts {
             dmesg: dump.dmesg().context("reading the kernel log")?,
             cpu,
             pid: status.pid,
-            context: context_of(&dump, cpu).context("reading preempt_count")?,
-            stack: stack::walk(&dump, &status.regs).context("walking the stack")?,
+            task: layout.and_then(|layout| cpu::current(&dump, &layout, cpu).ok()),
+            context: context::context_of(&dump, cpu, false).context("reading preempt_count")?,
+            stack,
+            words: words::walk(&dump, &status.regs).context("walking the stack")?,
             incomplete: dump.is_incomplete(),
         })
     }
@@ -118,11 +85,15 @@ impl Facts {
         self.dmesg.lines().filter(move |line| line.contains(text))
     }
 
-    /// Where `symbol` is seen on the crashed CPU's stack: in its memory, or only in the log's call trace (symbols of
-    /// modules).
+    /// Where `symbol` is seen on the crashed CPU's stack: as a function that was called, as a word in its memory, or only in
+    /// the log's call trace.
     #[must_use]
     pub fn stack_shows(&self, symbol: &str) -> Option<&'static str> {
-        if self.stack.iter().any(|frame| frame.symbol == symbol) {
+        let called = self.stack.iter().flat_map(|stack| &stack.frames);
+        if called.into_iter().any(|frame| frame.symbol == symbol) {
+            return Some("called");
+        }
+        if self.words.iter().any(|word| word == symbol) {
             return Some("stack memory");
         }
         let call = format!(" {symbol}+0x");
@@ -130,20 +101,6 @@ impl Facts {
             .next()
             .map(|_| "call trace in the log")
     }
-}
-
-fn panic_cpu(dump: &Dump) -> Result<u32> {
-    let address = dump
-        .symbols()?
-        .address("panic_cpu")
-        .context("the dump has no symbol panic_cpu")?;
-    let cpu = dump.read_u32(address)?;
-    anyhow::ensure!(
-        cpu < 8192,
-        "panic_cpu is {}: no CPU has panicked",
-        cpu as i32
-    );
-    Ok(cpu)
 }
 
 fn status_of(dump: &Dump, cpu: u32) -> Result<PrStatus> {
@@ -155,62 +112,4 @@ fn status_of(dump: &Dump, cpu: u32) -> Result<PrStatus> {
             all.len()
         )
     })
-}
-
-fn context_of(dump: &Dump, cpu: u32) -> Result<Context> {
-    let symbols = dump.symbols()?;
-    let count = symbols
-        .address("__preempt_count")
-        .context("the dump has no symbol __preempt_count")?;
-    let offsets = symbols
-        .address("__per_cpu_offset")
-        .context("the dump has no symbol __per_cpu_offset")?;
-    let offset = dump.read_u64(VirtAddr(offsets.0 + 8 * u64::from(cpu)))?;
-    let count = dump.read_u32(VirtAddr(count.0.wrapping_add(offset)))?;
-    let new = symbols.address(IRQ_DISABLE_COUNT_MARK).is_some();
-    Ok(Context::from_preempt_count(
-        count,
-        if new {
-            LAYOUT_IRQ_DISABLE_COUNT
-        } else {
-            LAYOUT_OLD
-        },
-    ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn context_when_interrupts_nest_is_the_innermost() {
-        let old = |count| Context::from_preempt_count(count, LAYOUT_OLD);
-        assert_eq!(old(0x0000_0001), Context::Task);
-        assert_eq!(
-            old(0x0000_0200),
-            Context::Task,
-            "bottom halves off is not in a softirq"
-        );
-        assert_eq!(old(0x0000_0101), Context::Softirq);
-        assert_eq!(old(0x0001_0101), Context::Hardirq);
-        assert_eq!(old(0x0011_0000), Context::Nmi);
-        assert_eq!(
-            old(0x8000_0000),
-            Context::Task,
-            "the top bit is PREEMPT_NEED_RESCHED"
-        );
-    }
-
-    #[test]
-    fn context_when_the_kernel_counts_disabled_interrupts_is_not_a_hardirq() {
-        let new = |count| Context::from_preempt_count(count, LAYOUT_IRQ_DISABLE_COUNT);
-        assert_eq!(new(0x0001_0001), Context::Task);
-        assert_eq!(new(0x0100_0101), Context::Hardirq);
-        assert_eq!(new(0x1100_0000), Context::Nmi);
-        assert_eq!(
-            new(0x8000_0000),
-            Context::Task,
-            "the top bit is PREEMPT_NEED_RESCHED"
-        );
-    }
 }

@@ -13,6 +13,7 @@ mod report;
 mod run;
 
 pub use args::FilterArgs;
+pub(crate) use run::open;
 
 use clap::Parser;
 use job::Task;

@@ -9,6 +9,8 @@ mod diff;
 mod keys;
 mod make;
 
+pub use make::dump_btf;
+
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use std::fs;
@@ -165,7 +167,7 @@ fn read(path: &Path) -> Result<Vmcoreinfo> {
 }
 
 /// Writes the file so that a half-written one never has its name.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut partial = path.as_os_str().to_owned();
     partial.push(".partial");
     let partial = PathBuf::from(partial);

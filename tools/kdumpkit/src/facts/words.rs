@@ -14,25 +14,16 @@ const PAGE_BYTES: u64 = 4096;
 /// task ← softirq/hard IRQ ← exception ← NMI.
 const MAX_STACKS: usize = 4;
 
-/// One word of a stack that points into a function.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Frame {
-    /// The function.
-    pub symbol: String,
-    /// Distance from its start, in bytes.
-    pub offset: u64,
-}
-
-/// Walks from the innermost stack outwards.
-pub(super) fn walk(dump: &Dump, regs: &Regs) -> Result<Vec<Frame>> {
+/// Functions of the kernel image, from the innermost stack outwards.
+pub(super) fn walk(dump: &Dump, regs: &Regs) -> Result<Vec<String>> {
     let code = Code::new(dump.symbols()?);
-    let mut frames: Vec<Frame> = code.frame(regs.rip).into_iter().collect();
+    let mut functions: Vec<String> = code.function(regs.rip).into_iter().collect();
     let mut start = Some(regs.rsp & !7);
     let mut seen = Vec::new();
     for _ in 0..MAX_STACKS {
         let Some(from) = start.take() else { break };
         let words = stack_words(dump, from);
-        frames.extend(words.iter().filter_map(|word| code.frame(*word)));
+        functions.extend(words.iter().filter_map(|word| code.function(*word)));
         seen.push(from..from + STACK_PAGES * PAGE_BYTES);
         // The last words of an IRQ or exception stack hold the interrupted stack pointer.
         let link = words.iter().rev().take(8).find(|word| {
@@ -43,7 +34,7 @@ pub(super) fn walk(dump: &Dump, regs: &Regs) -> Result<Vec<Frame>> {
         });
         start = link.copied();
     }
-    Ok(frames)
+    Ok(functions)
 }
 
 /// Words from `from` to the end of its stack. A stack that overflowed starts in its guard page: then from the page
@@ -88,14 +79,11 @@ impl<'a> Code<'a> {
         }
     }
 
-    fn frame(&self, word: u64) -> Option<Frame> {
+    fn function(&self, word: u64) -> Option<String> {
         if !self.text.contains(&word) {
             return None;
         }
-        let (symbol, offset) = self.symbols.lookup(VirtAddr(word))?;
-        Some(Frame {
-            symbol: symbol.name.clone(),
-            offset,
-        })
+        let (symbol, _) = self.symbols.lookup(VirtAddr(word))?;
+        Some(symbol.name.clone())
     }
 }

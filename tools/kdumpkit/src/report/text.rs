@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The report for a terminal, a mail, a ticket.
+
+use super::Report;
+use crate::facts::cpu::{Cpu, Task};
+use crate::facts::unwind::{End, Stack};
+use std::fmt::Write as _;
+
+/// How a line of the stack says that it was interrupted.
+pub(super) const INTERRUPTED: &str = "interrupted here";
+
+/// The whole report. Writing to a String cannot fail.
+pub fn text(report: &Report) -> String {
+    let mut out = String::new();
+    head(&mut out, report);
+    machine(&mut out, report);
+    cpus(&mut out, report);
+    memory(&mut out, report);
+    modules(&mut out, report);
+    log(&mut out, report);
+    for problem in &report.problems {
+        let _ = writeln!(out, "not in this dump: {problem}");
+    }
+    out
+}
+
+fn field(out: &mut String, name: &str, value: &str) {
+    let _ = writeln!(out, "  {name:<14} {value}");
+}
+
+fn head(out: &mut String, report: &Report) {
+    let crash = &report.crash;
+    let _ = writeln!(out, "{}", report.reason());
+    if let Some(place) = &crash.place {
+        field(out, "in", place);
+    }
+    if let Some(cpu) = report.crashed_cpu() {
+        field(out, "on", &where_(cpu));
+        if let Some(task) = &cpu.task {
+            field(out, "task", &task_words(task));
+        }
+    }
+    if let Some(when) = when(report) {
+        field(out, "when", &when);
+    }
+    for complaint in report.complaints() {
+        field(out, "before", complaint);
+    }
+    if report.file.incomplete {
+        field(
+            out,
+            "beware",
+            "the dump was cut short: parts of it are missing",
+        );
+    }
+}
+
+fn machine(out: &mut String, report: &Report) {
+    let _ = writeln!(out, "\nMachine");
+    if let Some(kernel) = &report.kernel {
+        field(
+            out,
+            "kernel",
+            &format!("{} {}", kernel.release, kernel.machine),
+        );
+        field(out, "version", &kernel.version);
+    }
+    if let Some(host) = report.host() {
+        field(out, "host", host);
+    }
+    let optional = [
+        ("build id", &report.build_id),
+        ("command line", &report.cmdline),
+        ("hardware", &report.hardware),
+        ("processor", &report.processor),
+    ];
+    for (name, value) in optional {
+        if let Some(value) = value {
+            field(out, name, value);
+        }
+    }
+    field(out, "tainted", &taints(report));
+    for errors in &report.hardware_errors {
+        let what = format!("{} recovered: {}", errors.count, errors.source);
+        field(out, "hw errors", &what);
+    }
+    field(out, "dump", &file(report));
+}
+
+fn cpus(out: &mut String, report: &Report) {
+    if let Some(cpu) = report.crashed_cpu() {
+        let _ = writeln!(out, "\nStack of CPU {}, which crashed", cpu.number);
+        stack(out, &cpu.stack);
+    }
+    for cpu in report.other_cpus() {
+        let task = cpu.task.as_ref().map(task_words).unwrap_or_default();
+        let _ = writeln!(out, "\nStack of {}: {task}", where_(cpu));
+        stack(out, &cpu.stack);
+    }
+}
+
+fn stack(out: &mut String, stack: &Stack) {
+    for (i, frame) in stack.frames.iter().enumerate() {
+        if frame.interrupted && i > 0 {
+            let _ = writeln!(out, "      {INTERRUPTED}:");
+        }
+        let guess = if frame.guessed { "? " } else { "" };
+        let _ = writeln!(out, "  {i:>3} {guess}{frame}");
+    }
+    let _ = writeln!(out, "      {}", end(&stack.end));
+}
+
+fn memory(out: &mut String, report: &Report) {
+    let Some(memory) = &report.memory else {
+        return;
+    };
+    let _ = writeln!(out, "\nMemory");
+    field(out, "total", &human(memory.total));
+    for (name, bytes) in [
+        ("free", memory.free),
+        ("anonymous", memory.anonymous),
+        ("page cache", memory.file),
+        ("shared", memory.shared),
+        ("slab, shrinks", memory.slab_reclaimable),
+        ("slab, other", memory.slab_unreclaimable),
+        ("page tables", memory.page_tables),
+        ("other", memory.other()),
+    ] {
+        let percent = 100.0 * bytes as f64 / memory.total.max(1) as f64;
+        field(out, name, &format!("{:<12} {percent:4.1} %", human(bytes)));
+    }
+}
+
+fn modules(out: &mut String, report: &Report) {
+    let _ = writeln!(out, "\n{} modules, the newest first", report.modules.len());
+    for module in &report.modules {
+        let (name, bytes) = (&module.name, human(module.bytes));
+        let (taints, version) = (&module.taints, &module.version);
+        let line = format!("  {name:<24} {bytes:>12} {taints:<4} {version}");
+        let _ = writeln!(out, "{}", line.trim_end());
+    }
+}
+
+fn log(out: &mut String, report: &Report) {
+    let (shown, total) = (report.log.len(), report.log_total);
+    let _ = writeln!(out, "\nKernel log, the last {shown} of {total} lines");
+    for line in &report.log {
+        let _ = writeln!(out, "  {line}");
+    }
+}
+
+/// CPU and context of it.
+pub(super) fn where_(cpu: &Cpu) -> String {
+    use crate::facts::Context::{Hardirq, Nmi, Softirq, Task};
+    let context = match cpu.context {
+        Some(Task) => ", in task context",
+        Some(Softirq) => ", in a softirq",
+        Some(Hardirq) => ", in a hard interrupt",
+        Some(Nmi) => ", in an NMI",
+        None => "",
+    };
+    format!("CPU {}{context}", cpu.number)
+}
+
+/// Who it was.
+pub(super) fn task_words(task: &Task) -> String {
+    let what = match (task.pid, task.kernel_thread) {
+        (0, _) => ", idle task".to_owned(),
+        (_, true) => ", kernel thread".to_owned(),
+        _ if task.tgid != task.pid => format!(", thread of process {}", task.tgid),
+        _ => String::new(),
+    };
+    let parent = match &task.parent {
+        Some((comm, pid)) if task.pid != 0 => format!(", child of {comm} ({pid})"),
+        _ => String::new(),
+    };
+    format!("{} ({}){what}{parent}", task.comm, task.pid)
+}
+
+/// Time of the crash.
+pub(super) fn when(report: &Report) -> Option<String> {
+    let uptime = report
+        .crash
+        .uptime_s
+        .map(|s| format!("{} after boot", duration(s)));
+    let time = report.crash.time.map(utc);
+    let parts: Vec<String> = time.into_iter().chain(uptime).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+fn duration(seconds: f64) -> String {
+    let whole = seconds as u64;
+    match (whole / 86400, whole / 3600 % 24, whole / 60 % 60) {
+        (0, 0, 0) => format!("{seconds:.1} s"),
+        (0, hours, minutes) => format!("{hours}:{minutes:02}:{:02} h", whole % 60),
+        (days, hours, minutes) => format!("{days} days {hours}:{minutes:02} h"),
+    }
+}
+
+/// A Unix time as a date (proleptic Gregorian calendar; days counted from 0000-03-01, so that leap days come last).
+fn utc(time: u64) -> String {
+    let (days, rest) = (time / 86400 + 719_468, time % 86400);
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, carry) = if month < 10 {
+        (month + 3, 0)
+    } else {
+        (month - 9, 1)
+    };
+    let year = era * 400 + year + carry;
+    let (h, m, s) = (rest / 3600, rest / 60 % 60, rest % 60);
+    format!("{year:04}-{month:02}-{day:02} {h:02}:{m:02}:{s:02} UTC")
+}
+
+/// Letters and meaning.
+pub(super) fn taints(report: &Report) -> String {
+    if report.taints.is_empty() {
+        return "no".into();
+    }
+    let words = report
+        .taints
+        .iter()
+        .map(|t| format!("{} {}", t.letter, t.meaning));
+    words.collect::<Vec<_>>().join("; ")
+}
+
+/// The file in words.
+pub(super) fn file(report: &Report) -> String {
+    let file = &report.file;
+    let level = file
+        .level
+        .map_or(String::new(), |level| format!(", level {level}"));
+    let cut = if file.incomplete { ", INCOMPLETE" } else { "" };
+    format!(
+        "{}, {}, {}{level}{cut}",
+        file.path,
+        human(file.bytes),
+        file.format
+    )
+}
+
+/// How a stack ends.
+pub(super) fn end(end: &End) -> String {
+    match end {
+        End::Start => "start of the stack".into(),
+        End::User => "user space".into(),
+        End::Lost(why) => format!("lost: {why}"),
+    }
+}
+
+pub(super) fn human(bytes: u64) -> String {
+    indicatif::HumanBytes(bytes).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn utc_when_days_are_special() {
+        assert_eq!(utc(0), "1970-01-01 00:00:00 UTC");
+        assert_eq!(utc(951_782_399), "2000-02-28 23:59:59 UTC");
+        assert_eq!(utc(951_782_400), "2000-02-29 00:00:00 UTC");
+        assert_eq!(utc(1_735_689_600), "2025-01-01 00:00:00 UTC");
+        // A hostile note may say anything that fits.
+        assert!(utc(u64::MAX).ends_with("UTC"));
+    }
+
+    #[test]
+    fn duration_when_short_and_long() {
+        assert_eq!(duration(9.25), "9.2 s");
+        assert_eq!(duration(3725.0), "1:02:05 h");
+        assert_eq!(duration(200_000.0), "2 days 7:33 h");
+    }
+}
