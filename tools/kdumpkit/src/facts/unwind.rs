@@ -88,6 +88,21 @@ pub struct Stack {
     pub end: End,
 }
 
+impl Stack {
+    /// The functions with their numbers, and how often each comes in a row: recursion.
+    pub fn runs(&self) -> Vec<(usize, &Frame, usize)> {
+        let same = |a: &Frame, b: &Frame| (a.ip, a.interrupted) == (b.ip, b.interrupted);
+        let mut runs: Vec<(usize, &Frame, usize)> = Vec::new();
+        for (i, frame) in self.frames.iter().enumerate() {
+            match runs.last_mut() {
+                Some((_, last, times)) if same(last, frame) => *times += 1,
+                _ => runs.push((i, frame, 1)),
+            }
+        }
+        runs
+    }
+}
+
 /// Registers of one frame, as far as they are known.
 #[derive(Debug, Clone, Copy)]
 struct State {

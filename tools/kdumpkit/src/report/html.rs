@@ -3,7 +3,7 @@
 
 use super::Report;
 use super::collect::{PANIC, complains, place};
-use super::text::{INTERRUPTED, end, file, human, task_words, when, where_};
+use super::text::{INTERRUPTED, end, file, human, repeated, task_words, when, where_};
 use crate::facts::cpu::Cpu;
 use crate::facts::system::MemoryUse;
 use crate::facts::unwind::Frame;
@@ -110,7 +110,7 @@ fn stack(out: &mut String, cpu: &Cpu, crashed: bool) {
     let at = place(frames).filter(|_| crashed);
     let mut before = at.is_some();
     out.push_str("<ol class=\"stack\">\n");
-    for (i, frame) in frames.iter().enumerate() {
+    for (i, frame, times) in cpu.stack.runs() {
         if frame.interrupted && i > 0 {
             let _ = writeln!(out, "<li class=\"bound\">{INTERRUPTED}</li>");
         }
@@ -121,7 +121,12 @@ fn stack(out: &mut String, cpu: &Cpu, crashed: bool) {
             (false, true) => " class=\"way\"",
             (false, false) => "",
         };
-        let _ = writeln!(out, "<li{class}>{}</li>", frame_words(frame));
+        let _ = writeln!(
+            out,
+            "<li{class} value=\"{i}\">{}<i>{}</i></li>",
+            frame_words(frame),
+            repeated(times)
+        );
     }
     let _ = writeln!(
         out,

@@ -100,12 +100,13 @@ fn cpus(out: &mut String, report: &Report) {
 }
 
 fn stack(out: &mut String, stack: &Stack) {
-    for (i, frame) in stack.frames.iter().enumerate() {
+    for (i, frame, times) in stack.runs() {
         if frame.interrupted && i > 0 {
             let _ = writeln!(out, "      {INTERRUPTED}:");
         }
         let guess = if frame.guessed { "? " } else { "" };
-        let _ = writeln!(out, "  {i:>3} {guess}{frame}");
+        let times = repeated(times);
+        let _ = writeln!(out, "  {i:>3} {guess}{frame}{times}");
     }
     let _ = writeln!(out, "      {}", end(&stack.end));
 }
@@ -240,6 +241,14 @@ pub(super) fn file(report: &Report) -> String {
         human(file.bytes),
         file.format
     )
+}
+
+/// How often a function called itself.
+pub(super) fn repeated(times: usize) -> String {
+    match times {
+        1 => String::new(),
+        times => format!(" ({times} times)"),
+    }
 }
 
 /// How a stack ends.
