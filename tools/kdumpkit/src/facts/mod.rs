@@ -23,7 +23,8 @@ pub use code::Code;
 pub use context::Context;
 use cpu::Task;
 use layout::Layout;
-use unwind::Stack;
+use unwind::End;
+pub use unwind::Frame;
 
 /// The facts of one crash.
 #[derive(Debug)]
@@ -40,10 +41,9 @@ pub struct Facts {
     pub task: Option<Task>,
     /// Context of that CPU, from its preempt_count.
     pub context: Context,
-    /// That CPU's stack by unwind tables; None when the kernel has no BTF.
-    pub stack: Option<Stack>,
-    /// Functions of the kernel image that words on that CPU's stacks point into, innermost first.
-    pub words: Vec<String>,
+    /// That CPU's stack, innermost function first: by unwind tables where they lead to its end, otherwise every word in its
+    /// memory that points into the kernel's code.
+    pub stack: Vec<Frame>,
     /// Whether the dump calls itself incomplete.
     pub incomplete: bool,
 }
@@ -59,10 +59,11 @@ impl Facts {
         let cpu = cpu::panic_cpu(&dump).context("reading which CPU panicked")?;
         let status = status_of(&dump, cpu)?;
         let layout = Layout::read(&dump).ok();
-        let stack = layout.as_ref().map(|layout| {
-            let modules = modules::list(&dump, layout).unwrap_or_default();
-            unwind::unwind(&dump, &mut Code::new(&dump, layout, &modules), &status.regs)
-        });
+        let unwound = layout.as_ref().and_then(|l| unwound(&dump, l, &status));
+        let stack = match unwound {
+            Some(frames) => frames,
+            None => words::walk(&dump, &status.regs).context("walking the stack")?,
+        };
         Ok(Self {
             release: dump
                 .vmcoreinfo()
@@ -75,7 +76,6 @@ impl Facts {
             task: layout.and_then(|layout| cpu::current(&dump, &layout, cpu).ok()),
             context: context::context_of(&dump, cpu, false).context("reading preempt_count")?,
             stack,
-            words: words::walk(&dump, &status.regs).context("walking the stack")?,
             incomplete: dump.is_incomplete(),
         })
     }
@@ -89,18 +89,26 @@ impl Facts {
     /// the log's call trace.
     #[must_use]
     pub fn stack_shows(&self, symbol: &str) -> Option<&'static str> {
-        let called = self.stack.iter().flat_map(|stack| &stack.frames);
-        if called.into_iter().any(|frame| frame.symbol == symbol) {
-            return Some("called");
-        }
-        if self.words.iter().any(|word| word == symbol) {
-            return Some("stack memory");
+        if let Some(frame) = self.stack.iter().find(|frame| frame.symbol == symbol) {
+            return Some(if frame.guessed {
+                "stack memory"
+            } else {
+                "called"
+            });
         }
         let call = format!(" {symbol}+0x");
         self.log_lines(&call)
             .next()
             .map(|_| "call trace in the log")
     }
+}
+
+/// The stack by unwind tables, if they lead to its end.
+fn unwound(dump: &Dump, layout: &Layout, status: &PrStatus) -> Option<Vec<Frame>> {
+    let modules = modules::list(dump, layout).unwrap_or_default();
+    let mut code = Code::new(dump, layout, &modules);
+    let stack = unwind::unwind(dump, &mut code, &status.regs);
+    (!matches!(stack.end, End::Lost(_))).then_some(stack.frames)
 }
 
 fn status_of(dump: &Dump, cpu: u32) -> Result<PrStatus> {

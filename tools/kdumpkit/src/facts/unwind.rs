@@ -36,7 +36,7 @@ pub struct Frame {
     pub module: Option<String>,
     /// Where execution was or goes on.
     pub ip: u64,
-    /// The stack pointer there.
+    /// The stack pointer there; 0 when only a word was found.
     pub sp: u64,
     /// This function was interrupted here: what stands before it is the handler.
     #[serde(skip_serializing_if = "std::ops::Not::not")]

@@ -4,6 +4,7 @@
 //! Stale words of earlier calls are among them, as with the `?` lines of the kernel's own traces; what was called is
 //! never missing. From the end of an interrupt or exception stack the walk goes on where that stack says it came from.
 
+use super::unwind::Frame;
 use anyhow::Result;
 use vmcore::memory::Memory;
 use vmcore::{Dump, Regs, Symbols, VirtAddr};
@@ -14,10 +15,10 @@ const PAGE_BYTES: u64 = 4096;
 /// task ← softirq/hard IRQ ← exception ← NMI.
 const MAX_STACKS: usize = 4;
 
-/// Functions of the kernel image, from the innermost stack outwards.
-pub(super) fn walk(dump: &Dump, regs: &Regs) -> Result<Vec<String>> {
+/// Functions of the kernel image, from the innermost stack outwards; all of them guessed.
+pub(super) fn walk(dump: &Dump, regs: &Regs) -> Result<Vec<Frame>> {
     let code = Code::new(dump.symbols()?);
-    let mut functions: Vec<String> = code.function(regs.rip).into_iter().collect();
+    let mut functions: Vec<Frame> = code.function(regs.rip).into_iter().collect();
     let mut start = Some(regs.rsp & !7);
     let mut seen = Vec::new();
     for _ in 0..MAX_STACKS {
@@ -79,11 +80,19 @@ impl<'a> Code<'a> {
         }
     }
 
-    fn function(&self, word: u64) -> Option<String> {
+    fn function(&self, word: u64) -> Option<Frame> {
         if !self.text.contains(&word) {
             return None;
         }
-        let (symbol, _) = self.symbols.lookup(VirtAddr(word))?;
-        Some(symbol.name.clone())
+        let (symbol, offset) = self.symbols.lookup(VirtAddr(word))?;
+        Some(Frame {
+            symbol: symbol.name.clone(),
+            offset,
+            module: None,
+            ip: word,
+            sp: 0,
+            interrupted: false,
+            guessed: true,
+        })
     }
 }
