@@ -6,7 +6,7 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
-export KVER KDIR MIRROR KDUMPKIT_CACHE INSTALL_MOD_PATH
+export KVER KDIR MIRROR KDUMPKIT_CACHE INSTALL_MOD_PATH DESTDIR
 
 CPOINT_NAME  ?= INT_HW_IRQ_EN
 CPOINT_TYPE  ?= PANIC
@@ -15,7 +15,7 @@ RECUR_COUNT  ?=
 # make W=1 CLIPPY=1 are the kernel's own switches
 MOD_ARGS = $(if $(W),W=$(W)) $(if $(CLIPPY),CLIPPY=$(CLIPPY))
 
-.PHONY: help demo check check-full bench doc modules modules_install tools clean fmt fmt-check clippy
+.PHONY: help demo check check-full bench doc modules modules_install tools install clean fmt fmt-check clippy
 
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z_-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -50,6 +50,9 @@ modules_install: ## install them into updates/ (INSTALL_MOD_PATH= as usual)
 
 tools: ## build the static kdumpkit binary, print its path
 	@scripts/build-tools
+
+install: ## install binary, systemd units and early hooks (DESTDIR= as usual)
+	@scripts/install
 
 clean: ## remove what was built in the tree; the cache folder stays
 	@rm -rf --one-file-system build tools/target

@@ -3,6 +3,8 @@
 
 mod atomic;
 pub mod config;
+pub mod early;
+pub mod estimate;
 pub mod event;
 pub mod facts;
 pub mod filter;
@@ -12,6 +14,7 @@ pub mod load;
 pub mod matrix;
 pub mod mkdfinfo;
 pub mod report;
+pub mod status;
 pub mod test;
 pub mod tree;
 pub mod vm;

@@ -2,7 +2,9 @@
 //! The kdumpkit binary. One subcommand is one module of the library; this file only lists them.
 
 use clap::{Parser, Subcommand};
-use kdumpkit::{config, filter, init, load, matrix, mkdfinfo, report, test};
+use kdumpkit::{
+    config, early, estimate, filter, init, load, matrix, mkdfinfo, report, status, test,
+};
 use std::process::ExitCode;
 
 #[derive(Parser)]
@@ -15,11 +17,14 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Config(config::ConfigArgs),
+    Early(early::EarlyArgs),
+    Estimate(estimate::EstimateArgs),
     Filter(filter::FilterArgs),
     Load(load::LoadArgs),
     Matrix(matrix::MatrixArgs),
     Mkdfinfo(mkdfinfo::MkdfinfoArgs),
     Report(report::ReportArgs),
+    Status(status::StatusArgs),
     Test(test::TestArgs),
     Unload(load::UnloadArgs),
 }
@@ -33,11 +38,14 @@ fn main() -> ExitCode {
     }
     let result = match Cli::parse().command {
         Command::Config(args) => config::main(&args),
+        Command::Early(args) => early::main(&args),
+        Command::Estimate(args) => estimate::main(&args),
         Command::Filter(args) => filter::main(&args),
         Command::Load(args) => load::main(&args),
         Command::Matrix(args) => matrix::main(&args),
         Command::Mkdfinfo(args) => mkdfinfo::main(&args),
         Command::Report(args) => report::main(&args),
+        Command::Status(args) => status::main(&args),
         Command::Test(args) => test::main(&args),
         Command::Unload(args) => load::unload(&args),
     };

@@ -107,7 +107,13 @@ impl Kernel {
 
     /// The distribution's modules alone.
     pub fn stock_modules(&self) -> Result<ModuleTree> {
-        ModuleTree::open(&self.folder.join("stock/lib/modules").join(&self.release))
+        ModuleTree::open(&self.stock_folder())
+    }
+
+    /// The distribution's `/lib/modules/RELEASE`.
+    #[must_use]
+    pub fn stock_folder(&self) -> PathBuf {
+        self.folder.join("stock/lib/modules").join(&self.release)
     }
 
     /// Where `make modules` has put our modules for this kernel.

@@ -6,6 +6,7 @@ use super::network::NetworkKeys;
 use super::target::TargetKeys;
 use super::{Action, Compression, Config, Hooks, Initramfs, Modules};
 use crate::filter::FilterArgs;
+use crate::load::config::LoadConfig;
 use clap::Parser;
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -26,6 +27,8 @@ struct File {
     initramfs: InitramfsKeys,
     #[serde(default)]
     hooks: HookKeys,
+    #[serde(default)]
+    load: LoadConfig,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -93,6 +96,7 @@ pub(super) fn parse(text: &str) -> Result<Config, Problem> {
         final_action: final_action(file.final_action)?,
         initramfs: file.initramfs.check()?,
         hooks: file.hooks.check()?,
+        load: file.load,
     };
     if config.network.is_none() {
         if let Some((span, target)) = targets.iter().find(|(_, t)| t.kind.needs_network()) {

@@ -15,6 +15,7 @@ pub use error::ConfigError;
 pub use network::{Ipv4, Ipv6, Network};
 pub use target::{FileSystem, Kind, Nfs, Raw, Save, Ssh, Target, When};
 
+use crate::load::config::LoadConfig;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -39,6 +40,8 @@ pub struct Config {
     pub initramfs: Initramfs,
     /// Scripts around the dump.
     pub hooks: Hooks,
+    /// What is loaded, and how.
+    pub load: LoadConfig,
 }
 
 /// What to do when something has ended.

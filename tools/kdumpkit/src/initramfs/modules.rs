@@ -116,6 +116,18 @@ impl ModuleTree {
         Ok(())
     }
 
+    /// The uncompressed ELF object of module `name`.
+    ///
+    /// # Errors
+    /// There is no such module, or its file cannot be read or unpacked.
+    pub fn image(&self, name: &str) -> Result<Vec<u8>> {
+        let module = self
+            .modules
+            .get(name)
+            .with_context(|| format!("no module {name} in modules.dep"))?;
+        read_module(&module.file)
+    }
+
     fn load(&self, name: &str) -> Result<LoadedModule> {
         let module = &self.modules[name];
         Ok(LoadedModule {
@@ -134,14 +146,18 @@ fn module_name(path: &str) -> String {
 
 fn read_module(file: &Path) -> Result<Vec<u8>> {
     let packed = fs::read(file).with_context(|| format!("reading module {}", file.display()))?;
-    if file.extension().is_none_or(|e| e != "xz") {
-        return Ok(packed);
+    let unpacking = || format!("unpacking module {}", file.display());
+    match file.extension().and_then(|e| e.to_str()) {
+        Some("xz") => {
+            let mut image = Vec::new();
+            lzma_rust2::XzReader::new(packed.as_slice(), true)
+                .read_to_end(&mut image)
+                .with_context(unpacking)?;
+            Ok(image)
+        }
+        Some("zst") => zstd::decode_all(packed.as_slice()).with_context(unpacking),
+        _ => Ok(packed),
     }
-    let mut image = Vec::new();
-    lzma_rust2::XzReader::new(packed.as_slice(), true)
-        .read_to_end(&mut image)
-        .with_context(|| format!("unpacking module {}", file.display()))?;
-    Ok(image)
 }
 
 /// The `depends=` entry of `.modinfo`.

@@ -44,6 +44,17 @@ impl Image {
         read().with_context(|| format!("reading the kernel image {}", path.display()))
     }
 
+    /// The image at `path`, or without one that of kernel `release` on this machine.
+    ///
+    /// # Errors
+    /// See [`Self::open`] and [`Self::of_release`].
+    pub fn chosen(path: Option<&Path>, release: &str) -> Result<Self> {
+        match path {
+            Some(path) => Self::open(path),
+            None => Self::of_release(Path::new("/"), release),
+        }
+    }
+
     /// The image of the kernel `release`, from where distributions put it below `root`.
     ///
     /// # Errors

@@ -34,7 +34,7 @@ impl fmt::Display for Region {
 }
 
 /// What /proc/iomem says about crashkernel= memory.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct CrashMemory {
     /// Where kexec_file_load(2) puts kernel and initramfs; none when nothing is reserved.
     pub main: Option<Region>,

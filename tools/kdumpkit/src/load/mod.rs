@@ -6,21 +6,26 @@
 
 pub mod bzimage;
 pub mod cmdline;
+pub mod config;
 pub mod image;
 pub mod iomem;
 pub mod kexec;
+pub mod record;
 pub mod relocatable;
 
 #[cfg(test)]
 mod tests;
 
-use anyhow::{Context, Result, bail};
+use crate::config::{Config, DEFAULT_PATH};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
+use config::LoadConfig;
 use image::Image;
 use iomem::CrashMemory;
+use record::Record;
 use relocatable::Placement;
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// What is to be loaded.
@@ -30,6 +35,8 @@ pub struct Plan {
     pub image: Image,
     /// Its initramfs.
     pub initramfs: PathBuf,
+    /// Keeps an initramfs open that has no path of its own but the one of its descriptor.
+    pub memory: Option<File>,
     /// Its command line.
     pub cmdline: String,
 }
@@ -64,11 +71,15 @@ impl Plan {
     ///
     /// # Errors
     /// As [`Self::check`] and [`kexec::load`]. After a failed check, what was loaded before is still loaded.
-    pub fn load(&self) -> Result<Placement> {
+    pub fn load(&self, early: bool) -> Result<Placement> {
         let placement = self.check()?;
         let initramfs = File::open(&self.initramfs)
             .with_context(|| format!("opening the initramfs {}", self.initramfs.display()))?;
         kexec::load(&self.image.path, &initramfs, &self.cmdline)?;
+        // Loaded is loaded: a /run that cannot be written only makes status know less.
+        if let Err(error) = Record::of(self, placement, early).and_then(|r| r.write()) {
+            eprintln!("kdumpkit: warning: {error:#}");
+        }
         Ok(placement)
     }
 }
@@ -76,6 +87,9 @@ impl Plan {
 /// Load the capture kernel: from now on a crash is captured
 #[derive(Debug, Args)]
 pub struct LoadArgs {
+    /// The configuration
+    #[arg(long, env = "KDUMPKIT_CONFIG", default_value = DEFAULT_PATH)]
+    config: PathBuf,
     /// Kernel image instead of the running kernel's own
     #[arg(long)]
     kernel: Option<PathBuf>,
@@ -106,7 +120,7 @@ pub fn main(args: &LoadArgs) -> Result<ExitCode> {
     let (verb, placement) = if args.dry_run {
         ("would load", plan.check()?)
     } else {
-        ("loaded", plan.load()?)
+        ("loaded", plan.load(false)?)
     };
     println!("{verb} {}", plan.image.path.display());
     println!("  initramfs     {}", plan.initramfs.display());
@@ -125,6 +139,7 @@ pub fn main(args: &LoadArgs) -> Result<ExitCode> {
 pub fn unload(_: &UnloadArgs) -> Result<ExitCode> {
     let was_loaded = kexec::is_loaded();
     kexec::unload()?;
+    Record::remove();
     println!(
         "{}",
         if was_loaded {
@@ -137,27 +152,45 @@ pub fn unload(_: &UnloadArgs) -> Result<ExitCode> {
 }
 
 fn plan(args: &LoadArgs) -> Result<Plan> {
+    let config = args.config()?;
     let release = rustix::system::uname()
         .release()
         .to_string_lossy()
         .into_owned();
-    let image = match &args.kernel {
-        Some(path) => Image::open(path)?,
-        None => Image::of_release(Path::new("/"), &release)?,
-    };
-    let Some(initramfs) = args.initramfs.clone() else {
-        bail!("no initramfs: give one with --initramfs")
-    };
-    let cmdline = match &args.cmdline {
-        Some(line) => line.clone(),
-        None => {
-            let running = fs::read_to_string("/proc/cmdline").context("reading /proc/cmdline")?;
-            cmdline::capture(running.trim(), &[], &args.append)
-        }
-    };
+    let initramfs = config.initramfs_path(&release);
+    ensure!(
+        initramfs.exists(),
+        "there is no capture initramfs {}: `kdumpkit initramfs` builds it, or give one with --initramfs",
+        initramfs.display()
+    );
+    let running = fs::read_to_string("/proc/cmdline").context("reading /proc/cmdline")?;
     Ok(Plan {
-        image,
+        image: Image::chosen(config.kernel.as_deref(), &release)?,
         initramfs,
-        cmdline,
+        memory: None,
+        cmdline: config.cmdline(running.trim()),
     })
+}
+
+impl LoadArgs {
+    /// The configuration's `[load]` section with what the command line says on top.
+    fn config(&self) -> Result<LoadConfig> {
+        // With an initramfs of its own a load needs no configuration.
+        let mut config = if self.initramfs.is_some() && !self.config.exists() {
+            LoadConfig::default()
+        } else {
+            Config::load(&self.config)?.load
+        };
+        if self.kernel.is_some() {
+            config.kernel.clone_from(&self.kernel);
+        }
+        if self.initramfs.is_some() {
+            config.initramfs.clone_from(&self.initramfs);
+        }
+        if self.cmdline.is_some() {
+            config.cmdline.clone_from(&self.cmdline);
+        }
+        config.append = format!("{} {}", config.append, self.append);
+        Ok(config)
+    }
 }

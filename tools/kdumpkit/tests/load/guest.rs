@@ -22,7 +22,7 @@ pub struct Bench {
     pub kernel: Kernel,
     /// Everything of the test is in here; it stays when the test fails.
     pub folder: PathBuf,
-    accel: Accel,
+    pub accel: Accel,
 }
 
 /// A guest to boot.
@@ -75,16 +75,29 @@ impl Bench {
         })
     }
 
+    /// Runs a program of the build root in the folder.
+    pub fn run_tool(&self, program: &str, arguments: &[&str]) -> Result<()> {
+        let mut command = self.tree.in_buildroot(program);
+        let output = command.current_dir(&self.folder).args(arguments).output()?;
+        let words = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "{program} {arguments:?}: {}",
+            words.trim()
+        );
+        Ok(())
+    }
+
     /// Boots `guest` to its end; the last script must have ended with 0. What it printed.
     pub fn run(&self, guest: &Guest) -> Result<String> {
         let capture = self.folder.join("capture.initramfs");
         let initramfs = self.folder.join("guest.initramfs");
-        self.write_initramfs(&capture, guest, &guest.capture, Vec::new())?;
+        write_script_initramfs(self, &capture, guest.modules, &guest.capture, Vec::new())?;
         let mut files = guest.files.clone();
         let boot = format!("boot/vmlinuz-{}", self.kernel.release);
         files.push((boot, self.kernel.image()));
         files.push(("capture.initramfs".into(), capture));
-        self.write_initramfs(&initramfs, guest, &guest.script, files)?;
+        write_script_initramfs(self, &initramfs, guest.modules, &guest.script, files)?;
         let mut machine = Machine::new(
             &self.tree,
             self.accel,
@@ -113,34 +126,35 @@ impl Bench {
         }
     }
 
-    fn write_initramfs(
-        &self,
-        path: &Path,
-        guest: &Guest,
-        script: &str,
-        files: Vec<(String, PathBuf)>,
-    ) -> Result<()> {
-        let role = Role::Guest(GuestRole {
-            script: Some(format!("{FUNCTIONS}{script}")),
-            ..GuestRole::default()
-        });
-        Recipe {
-            release: &self.kernel.release,
-            kdumpkit: kdumpkit(),
-            busybox: &self.tree.buildroot()?.join("usr/bin/busybox"),
-            modules: &self.kernel.stock_modules()?,
-            module_names: guest.modules.iter().map(|m| (*m).to_owned()).collect(),
-            role: &role,
-            files,
-        }
-        .write(path)
-    }
-
     /// Removes the folder.
     pub fn done(self) -> Result<()> {
         fs::remove_dir_all(&self.folder)
             .with_context(|| format!("removing {}", self.folder.display()))
     }
+}
+
+/// An initramfs whose /init runs `script`.
+pub fn write_script_initramfs(
+    bench: &Bench,
+    path: &Path,
+    modules: &[&str],
+    script: &str,
+    files: Vec<(String, PathBuf)>,
+) -> Result<()> {
+    let role = Role::Guest(GuestRole {
+        script: Some(format!("{FUNCTIONS}{script}")),
+        ..GuestRole::default()
+    });
+    Recipe {
+        release: &bench.kernel.release,
+        kdumpkit: kdumpkit(),
+        busybox: &bench.tree.buildroot()?.join("usr/bin/busybox"),
+        modules: &bench.kernel.stock_modules()?,
+        module_names: modules.iter().map(|m| (*m).to_owned()).collect(),
+        role: &role,
+        files,
+    }
+    .write(path)
 }
 
 /// The program under test.

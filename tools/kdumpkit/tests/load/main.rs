@@ -2,5 +2,6 @@
 //! `kdumpkit load` in guests: `cargo test -p kdumpkit --release --test load -- --ignored` (needs root and the build root).
 
 mod addresses;
+mod early;
 mod guest;
 mod refusals;

@@ -34,7 +34,10 @@ fn load_when_refused_keeps_the_old_image_and_says_why() -> Result<()> {
         script: format!(
             "{TRY}
             try dry-run load --dry-run
+            try status kdumpkit status
             try load load
+            try status-loaded kdumpkit status
+            try status-json kdumpkit status --json
             for image in fixed below-4g huge elf; do try $image load --kernel /images/$image; done
             try missing load --kernel /images/missing
             try unload kdumpkit unload
@@ -50,6 +53,26 @@ fn load_when_refused_keeps_the_old_image_and_says_why() -> Result<()> {
     let expected = [
         ("dry-run:", "status 0 loaded 0: would load /boot/vmlinuz-"),
         ("load:", "status 0 loaded 1: loaded /boot/vmlinuz-"),
+        ("status:", "status 4 loaded 0: A crash now is NOT captured."),
+        (
+            "status:",
+            "MISSING loaded no capture kernel is loaded -> kdumpkit load",
+        ),
+        ("status:", "kdumpkit config example prints one"),
+        (
+            "status-loaded:",
+            "status 3 loaded 1: A crash now is captured, but something is to be mended.",
+        ),
+        ("status-loaded:", "ok crashkernel 192 MiB at 0x"),
+        ("status-loaded:", "ok loaded /boot/vmlinuz-"),
+        (
+            "status-loaded:",
+            "warn kernel.panic_on_oops an oops in a process only kills the process",
+        ),
+        (
+            "status-json:",
+            "\"captured\": true, \"level\": \"warn\", \"findings\": [ {",
+        ),
         ("fixed:", "status 1 loaded 1: "),
         ("fixed:", "relocatable_kernel is 0, needed: 1"),
         ("below-4g:", "status 1 loaded 1: "),

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Early: a machine that crashes in its system initramfs, before the root is mounted, is captured, and the guard ends the
+//! loop. The system initramfs is made by the distribution's own initramfs-tools with our hooks.
+
+use crate::guest::{Bench, kdumpkit, write_script_initramfs};
+use anyhow::{Context, Result, ensure};
+use kdumpkit::vm::{End, Machine};
+use std::fs::{self, File};
+use std::process::Command;
+use std::time::Duration;
+
+/// The capture kernel of every crash: a dump beside those that are there, then the machine starts anew.
+const CAPTURE: &str = "
+    b modprobe virtio_blk && b modprobe ext4 && b mount -t ext4 /dev/vda /mnt || exit 1
+    n=$(b ls /mnt/var/crash | b wc -l)
+    kdumpkit filter -l -d 31 /proc/vmcore /mnt/var/crash/$n || exit 1
+    b umount /mnt && b reboot -f";
+
+/// The system behind the initramfs: it only has to come up.
+const SYSTEM: &str = "#!/bin/busybox sh
+busybox mount -t proc proc /proc
+busybox mount -t devtmpfs dev /dev
+{
+	busybox cat /run/kdumpkit/early
+	busybox echo \"system is up\"
+} >/dev/console
+busybox sync
+busybox poweroff -f
+";
+
+/// What differs between the tests.
+struct Case {
+    name: &'static str,
+    /// Of the system initramfs.
+    builder: &'static str,
+    /// `guard =` in the configuration.
+    guard: &'static str,
+    /// QEMU arguments.
+    devices: Vec<String>,
+    limit: usize,
+}
+
+fn crash_loop(case: &Case) -> Result<()> {
+    let bench = Bench::new(case.name)?;
+    make_system_initramfs(&bench, case)?;
+    make_root(&bench)?;
+    let mut machine = Machine::new(
+        &bench.tree,
+        bench.accel,
+        bench.kernel.image(),
+        bench.folder.join("system.img"),
+        bench.folder.clone(),
+    );
+    machine.cmdline = "crashkernel=192M root=/dev/vda rootfstype=ext4 rw loglevel=6 panic=5".into();
+    machine.disks = vec!["root.img".into(), "guard.img".into()];
+    // The machine's own -no-reboot comes first, the last one wins.
+    machine.devices = [
+        &["-action".into(), "reboot=reset".into()],
+        &case.devices[..],
+    ]
+    .concat();
+    machine.deadline = Duration::from_secs(400);
+    machine.silence = Duration::from_secs(200);
+    let end = machine.run(&mut |_| {})?;
+    ensure!(end == End::Off, "{end:?}, see {}", bench.folder.display());
+    let console =
+        String::from_utf8_lossy(&fs::read(bench.folder.join("console.log"))?).into_owned();
+    for boot in 1..=case.limit {
+        let words = format!("boot {boot} of {}", case.limit);
+        ensure!(
+            console.contains(&words),
+            "no {words:?} in the console of {}",
+            bench.folder.display()
+        );
+    }
+    let stopped = format!(
+        "NOT loaded: {} boots in a row loaded early and never came up",
+        case.limit
+    );
+    ensure!(
+        console.contains(&stopped),
+        "the guard said nothing, see {}",
+        bench.folder.display()
+    );
+    ensure!(
+        console.contains("system is up"),
+        "the last boot did not go on, see {}",
+        bench.folder.display()
+    );
+    check_dumps(&bench, case.limit)?;
+    bench.done()
+}
+
+/// Builds capture initramfs and system initramfs; prints what early adds.
+fn make_system_initramfs(bench: &Bench, case: &Case) -> Result<()> {
+    let folder = bench.folder.display();
+    let capture = bench.folder.join("capture.initramfs");
+    write_script_initramfs(
+        bench,
+        &capture,
+        &["virtio_blk", "ext4"],
+        CAPTURE,
+        Vec::new(),
+    )?;
+    let status = Command::new(bench.tree.path("scripts/install"))
+        .env("KDUMPKIT", kdumpkit())
+        .env("DESTDIR", bench.folder.join("install"))
+        .status()?;
+    ensure!(status.success(), "scripts/install: {status}");
+    fs::copy(bench.kernel.image(), bench.folder.join("vmlinuz"))?;
+    fs::copy(
+        bench.kernel.built().join("lkdtm.ko"),
+        bench.folder.join("lkdtm.ko"),
+    )
+    .context("lkdtm.ko (make modules)")?;
+    let config = format!(
+        "[[target]]\ntype = \"filesystem\"\ndevice = \"/dev/vda\"\n
+        [load]\nkernel = \"{folder}/vmlinuz\"\ninitramfs = \"{folder}/capture.initramfs\"
+        [load.early]\nenabled = true\nlimit = {}\nguard = {}\n",
+        case.limit, case.guard
+    );
+    fs::write(bench.folder.join("kdumpkit.toml"), config)?;
+    fs::write(bench.folder.join("system.sh"), include_str!("system.sh"))?;
+    let release = &bench.kernel.release;
+    let stock = bench.kernel.stock_folder();
+    let mut command: Command = bench.tree.in_buildroot("sh");
+    let output = command
+        .current_dir(&bench.folder)
+        .args(["system.sh", release])
+        .arg(stock)
+        .arg(case.builder)
+        .arg(&bench.folder)
+        .output()?;
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    fs::write(
+        bench.folder.join("mkinitramfs.log"),
+        format!("{out}\n{err}"),
+    )?;
+    ensure!(output.status.success(), "mkinitramfs: {out}\n{err}");
+    let bytes = |name: &str| -> Result<u64> { Ok(fs::metadata(bench.folder.join(name))?.len()) };
+    let (plain, hooked, image) = (bytes("plain.img")?, bytes("hooked.img")?, bytes("vmlinuz")?);
+    let alone = image + zstd_bytes(&fs::read(&capture)?)?;
+    println!(
+        "{}: system initramfs {plain} bytes, with early {hooked}: {} more, of which {image} the kernel image; nested image and \
+         initramfs would be {alone} and a loader",
+        case.builder,
+        hooked.saturating_sub(plain)
+    );
+    ensure!(
+        hooked > plain + image / 2 && hooked - plain < alone,
+        "early is not in it, or sharing saves nothing: {out}\n{err}"
+    );
+    Ok(())
+}
+
+fn zstd_bytes(bytes: &[u8]) -> Result<u64> {
+    Ok(zstd::bulk::compress(bytes, 9)?.len() as u64)
+}
+
+fn make_root(bench: &Bench) -> Result<()> {
+    let root = bench.folder.join("root");
+    for dir in [
+        "bin",
+        "sbin",
+        "etc",
+        "dev",
+        "proc",
+        "sys",
+        "run",
+        "tmp",
+        "root",
+        "var/crash",
+    ] {
+        fs::create_dir_all(root.join(dir))?;
+    }
+    fs::copy(
+        bench.tree.buildroot()?.join("usr/bin/busybox"),
+        root.join("bin/busybox"),
+    )?;
+    fs::write(root.join("sbin/init"), SYSTEM)?;
+    bench.run_tool("chmod", &["755", "root/sbin/init"])?;
+    File::create(bench.folder.join("root.img"))?.set_len(512 << 20)?;
+    File::create(bench.folder.join("guard.img"))?.set_len(1 << 20)?;
+    bench.run_tool(
+        "mke2fs",
+        &["-q", "-F", "-t", "ext4", "-d", "root", "root.img"],
+    )
+}
+
+/// As many dumps as crashes, each from before the root was mounted.
+fn check_dumps(bench: &Bench, count: usize) -> Result<()> {
+    bench.run_tool("debugfs", &["root.img", "-R", "rdump var/crash ."])?;
+    let dumps = fs::read_dir(bench.folder.join("crash"))?.count();
+    ensure!(
+        dumps == count,
+        "{dumps} dumps, not {count}, see {}",
+        bench.folder.display()
+    );
+    for n in 0..count {
+        let (dump, log) = (
+            bench.folder.join(format!("crash/{n}")),
+            bench.folder.join("log"),
+        );
+        let status = Command::new(kdumpkit())
+            .args(["filter", "-f", "--dump-dmesg"])
+            .args([&dump, &log])
+            .status()?;
+        let text = fs::read_to_string(&log).unwrap_or_default();
+        ensure!(
+            status.success(),
+            "no log in dump {n}, see {}",
+            bench.folder.display()
+        );
+        let has = |words: &str| text.contains(words);
+        ensure!(
+            has("kdumpkit: early: loaded at")
+                && has("Kernel panic - not syncing: dumptest")
+                && !has("EXT4-fs"),
+            "dump {n} is of another moment, see {}",
+            bench.folder.display()
+        );
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs QEMU and the build root"]
+fn initramfs_tools_when_crashing_before_the_root_dumps_until_the_guard_stops_it() -> Result<()> {
+    crash_loop(&Case {
+        name: "early-device",
+        builder: "initramfs-tools",
+        guard: "{ device = \"/dev/vdb\" }",
+        devices: Vec::new(),
+        limit: 2,
+    })
+}
+
+#[test]
+#[ignore = "needs QEMU and the build root"]
+fn full_dracut_when_crashing_before_the_root_dumps_until_the_guard_stops_it() -> Result<()> {
+    crash_loop(&Case {
+        name: "early-dracut",
+        builder: "dracut",
+        guard: "{ device = \"/dev/vdb\" }",
+        devices: Vec::new(),
+        limit: 1,
+    })
+}
+
+#[test]
+#[ignore = "needs QEMU and the build root"]
+fn full_efi_when_there_are_variables_counts_in_a_variable() -> Result<()> {
+    let tree = kdumpkit::tree::Tree::find()?;
+    let folder = tree.path("build/runs");
+    let vars = folder.join("efi-vars.fd");
+    fs::create_dir_all(&folder)?;
+    fs::copy(
+        tree.buildroot()?.join("usr/share/OVMF/OVMF_VARS_4M.fd"),
+        &vars,
+    )?;
+    let flash = |unit: &str, file: &str| {
+        [
+            "-drive".to_owned(),
+            format!("if=pflash,format=raw,unit={unit},file={file}"),
+        ]
+    };
+    let devices = [
+        flash("0,readonly=on", "/usr/share/OVMF/OVMF_CODE_4M.fd"),
+        flash("1", &vars.display().to_string()),
+    ];
+    crash_loop(&Case {
+        name: "early-efi",
+        builder: "initramfs-tools",
+        guard: "\"auto\"",
+        devices: devices.concat(),
+        limit: 3,
+    })
+}
