@@ -27,6 +27,8 @@ pub enum Load {
     },
     /// Short sleeps: hrtimers and timer interrupts.
     Timer,
+    /// Waits for RCU grace periods: a CPU that hangs with interrupts off stalls them, and RCU notices.
+    Rcu,
     /// More page cache than memory: reclaim. Reads a whole block device again and again.
     Memory {
         /// A device larger than the guest's memory.
@@ -48,10 +50,23 @@ pub fn start(loads: &[Load]) -> Result<()> {
                     sleep(Duration::from_micros(500));
                 }
             }),
+            Load::Rcu => spawn(|| {
+                loop {
+                    wait_for_grace_period();
+                    sleep(Duration::from_millis(20));
+                }
+            }),
             Load::Memory { device } => start_memory(device)?,
         }
     }
     Ok(())
+}
+
+/// MEMBARRIER_CMD_GLOBAL of membarrier(2) is synchronize_rcu().
+fn wait_for_grace_period() {
+    const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
+    // SAFETY: the call takes three integers and touches no memory of this process.
+    unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) };
 }
 
 fn spawn(work: impl FnOnce() + Send + 'static) {

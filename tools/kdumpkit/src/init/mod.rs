@@ -12,7 +12,7 @@ mod system;
 
 pub use capture::{CaptureRole, Collector, RESET_MODULE};
 pub use guest::{CaptureImage, GuestRole};
-pub use load::Load;
+pub use load::{Load, start as start_loads};
 
 use crate::event::{Event, Stage};
 use crate::initramfs::ROLE_PATH;

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The files of the source tree, for machines that have none (bare metal).
-const BUILT_IN: [(&str, &str); 4] = [
+const BUILT_IN: [(&str, &str); 5] = [
     (
         "environment.toml",
         include_str!("../../../../tests/scenarios/environment.toml"),
@@ -22,6 +22,10 @@ const BUILT_IN: [(&str, &str); 4] = [
     (
         "kernel.toml",
         include_str!("../../../../tests/scenarios/kernel.toml"),
+    ),
+    (
+        "bare-metal.toml",
+        include_str!("../../../../tests/scenarios/bare-metal.toml"),
     ),
     (
         "must-fail.toml",
@@ -137,6 +141,8 @@ pub struct Rule {
     pub count: Option<u32>,
     /// Longer or shorter than others.
     pub deadline_s: Option<u64>,
+    /// More load.
+    pub loads: Vec<Load>,
     /// Contexts that will do as well.
     pub contexts: Option<Vec<String>>,
     /// Why. Required.

@@ -7,7 +7,7 @@ mod filter;
 mod resolve;
 mod table;
 
-pub use filter::Filter;
+pub use filter::{Filter, matches};
 pub use resolve::destroys_data;
 
 use crate::test;

@@ -333,6 +333,7 @@ impl Rule {
             lkdtm.cpu = lkdtm.cpu.or(self.cpu);
             lkdtm.count = lkdtm.count.or(self.count);
         }
+        scenario.loads.extend(self.loads.iter().cloned());
         scenario.deadline_s = self.deadline_s.unwrap_or(scenario.deadline_s);
         if expect.contexts.is_none() {
             expect.contexts.clone_from(&self.contexts);
@@ -344,7 +345,7 @@ impl Rule {
 /// Loads that only a guest may have, because they destroy a device's contents.
 #[must_use]
 pub fn destroys_data(load: &Load) -> bool {
-    !matches!(load, Load::Timer)
+    !matches!(load, Load::Timer | Load::Rcu)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use super::journal::Cell;
 use super::progress::Line;
-use super::report::{Heard, Report};
+use super::report::{Heard, Outcome, Report};
 use super::runner::Execute;
 use super::scenario::{Lkdtm, Sabotage, Scenario};
 use super::verdict;
@@ -12,7 +12,7 @@ use crate::init::{CaptureImage, CaptureRole, Collector, GuestRole, RESET_MODULE,
 use crate::initramfs::modules::ModuleTree;
 use crate::initramfs::{Recipe, closure};
 use crate::tree::{Kernel, Tree};
-use crate::vm::{Accel, End, Machine};
+use crate::vm::{Accel, CONSOLE, End, Machine, Story};
 use anyhow::{Context, Result, ensure};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -57,7 +57,11 @@ pub struct Recording {
 impl Execute for Bench {
     fn execute(&self, cell: &Cell, folder: &Path, line: &Line) -> Report {
         let recording = self.cycle(&cell.scenario, folder, &mut |event| line.event(event));
-        verdict::judge(&cell.scenario, &cell.id, &self.kernel.release, recording)
+        let mut report = verdict::judge(&cell.scenario, &cell.id, &self.kernel.release, recording);
+        if report.checks.is_empty() && report.outcome != Outcome::Pass {
+            add_story(&mut report, folder);
+        }
+        report
     }
 
     fn tidy(&self, cell: &Cell, folder: &Path) {
@@ -72,6 +76,15 @@ impl Execute for Bench {
             let _ = fs::remove_file(folder.join(name));
         }
     }
+}
+
+/// Without a dump, the console is all there is to go by.
+fn add_story(report: &mut Report, folder: &Path) {
+    let Ok(console) = fs::read(folder.join(CONSOLE)) else {
+        return;
+    };
+    let reason = report.reason.take().unwrap_or_default();
+    report.reason = Some(format!("{reason}; {}", Story::read(&console)));
 }
 
 impl Bench {

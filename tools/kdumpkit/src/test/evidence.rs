@@ -251,7 +251,8 @@ fn on_stack(facts: &Facts, wanted: &str, symbol: Option<&str>) -> Check {
     )
 }
 
-/// A crash in an interrupt shows on its stack by which entry the interrupt came.
+/// A crash in an interrupt shows by which entry the interrupt came: on the stack, or in the log's call trace when the
+/// dump has the registers of what was interrupted (die() keeps those of the fault).
 fn entry(scenario: &Scenario, facts: &Facts) -> Option<Check> {
     if scenario.expect.stack.is_empty() {
         return None;
@@ -259,11 +260,27 @@ fn entry(scenario: &Scenario, facts: &Facts) -> Option<Check> {
     let (_, entries) = ENTRIES
         .iter()
         .find(|(context, _)| *context == facts.context)?;
-    let frame = facts
+    let on_stack = facts
         .stack
         .iter()
         .rev()
-        .find(|f| entries.iter().any(|e| f.symbol.starts_with(e)));
+        .find(|frame| entries.iter().any(|e| frame.symbol.starts_with(e)))
+        .map(|frame| format!("{}+{:#x}", frame.symbol, frame.offset));
+    let in_trace = || {
+        let is_entry = |line: &&str| {
+            let calls = line.contains("+0x") && entries.iter().any(|e| line.starts_with(e));
+            // The fault of a full stack is taken like an NMI; the log tells of it without the way there.
+            calls || (facts.context == Context::Nmi && line.starts_with("Oops: "))
+        };
+        let mut calls = facts
+            .dmesg
+            .lines()
+            .map(|line| line.split_once("] ").map_or(line, |l| l.1).trim());
+        calls
+            .find(is_entry)
+            .map(|line| format!("{line} in the log"))
+    };
+    let found = on_stack.or_else(in_trace);
     Some(new(
         "entry",
         format!(
@@ -271,11 +288,10 @@ fn entry(scenario: &Scenario, facts: &Facts) -> Option<Check> {
             facts.context,
             entries.join(", ")
         ),
-        frame.map_or_else(
-            || "none of them on the stack".to_owned(),
-            |f| format!("{}+{:#x}", f.symbol, f.offset),
-        ),
-        frame.is_some(),
+        found
+            .clone()
+            .unwrap_or_else(|| "none of them on the stack".to_owned()),
+        found.is_some(),
     ))
 }
 

@@ -15,8 +15,8 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// File names inside a machine's folder.
-const CONSOLE: &str = "console.log";
+/// The console's file inside a machine's folder.
+pub const CONSOLE: &str = "console.log";
 const COMMAND: &str = "qemu.cmd";
 const QEMU_ERRORS: &str = "qemu.stderr";
 /// QMP socket, for an NMI or a look inside.

@@ -5,6 +5,8 @@ mod accel;
 mod console;
 mod machine;
 mod qmp;
+mod story;
 
 pub use accel::Accel;
-pub use machine::{End, Machine, QMP};
+pub use machine::{CONSOLE, End, Machine, QMP};
+pub use story::Story;
