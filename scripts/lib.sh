@@ -41,3 +41,40 @@ run_logged() {
 	tail -n 15 "$log" >&2
 	die "$step failed; the whole output is in $log"
 }
+
+# The mirror this machine's apt already uses for Debian.
+machine_mirror() {
+	command -v apt-get >/dev/null || return 0
+	apt-get indextargets --format '$(REPO_URI) $(ORIGIN) $(LABEL)' 'Created-By: Packages' 2>/dev/null |
+		awk '$2 == "Debian" && $3 == "Debian" { print $1; exit }'
+}
+
+# What making a Debian root takes on the host.
+install_host_tools() {
+	local missing=()
+	command -v mmdebstrap >/dev/null || missing+=(mmdebstrap)
+	[ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing+=(debian-archive-keyring)
+	[ ${#missing[@]} = 0 ] && return
+	command -v apt-get >/dev/null || die "${missing[*]} missing and no apt-get here: install them with your package manager"
+	say "installing ${missing[*]}"
+	run_logged "apt-get update (is the network up?)" "$CACHE/apt.log" apt-get update -q
+	run_logged "installing ${missing[*]}" "$CACHE/apt.log" \
+		env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${missing[@]}"
+}
+
+# find_mirror: sets mirror and aptopts, mmdebstrap's arguments.
+find_mirror() {
+	mirror=${MIRROR:-$(machine_mirror)}
+	if [ -z "$mirror" ] && command -v apt-get >/dev/null; then
+		# A fresh image may have sources but no lists yet.
+		run_logged "apt-get update (is the network up?)" "$CACHE/apt.log" apt-get update -q
+		mirror=$(machine_mirror)
+	fi
+	[ -n "$mirror" ] || die "this machine's apt names no Debian mirror: give one with MIRROR=URL"
+
+	# Proxy, certificate and validity settings of this machine hold for its mirror in the build root as well.
+	aptopts=(--aptopt='Apt::Install-Recommends "false"')
+	while read -r line; do
+		[ -z "$line" ] || aptopts+=(--aptopt="${line%;}")
+	done < <(apt-config dump 2>/dev/null | grep -iE '^Acquire::(Check-Valid-Until|Check-Date|https?::(Proxy|CaInfo)[^ ]*) "[^"]' || true)
+}

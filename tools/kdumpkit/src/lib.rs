@@ -11,6 +11,7 @@ pub mod filter;
 pub mod init;
 pub mod initramfs;
 pub mod load;
+pub mod master;
 pub mod matrix;
 pub mod mkdfinfo;
 pub mod report;

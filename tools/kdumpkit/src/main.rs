@@ -3,7 +3,7 @@
 
 use clap::{Parser, Subcommand};
 use kdumpkit::{
-    config, early, estimate, filter, init, load, matrix, mkdfinfo, report, status, test,
+    config, early, estimate, filter, init, load, master, matrix, mkdfinfo, report, status, test,
 };
 use std::process::ExitCode;
 
@@ -21,6 +21,7 @@ enum Command {
     Estimate(estimate::EstimateArgs),
     Filter(filter::FilterArgs),
     Load(load::LoadArgs),
+    Master(master::MasterArgs),
     Matrix(matrix::MatrixArgs),
     Mkdfinfo(mkdfinfo::MkdfinfoArgs),
     Report(report::ReportArgs),
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         Command::Estimate(args) => estimate::main(&args),
         Command::Filter(args) => filter::main(&args),
         Command::Load(args) => load::main(&args),
+        Command::Master(args) => master::main(&args),
         Command::Matrix(args) => matrix::main(&args),
         Command::Mkdfinfo(args) => mkdfinfo::main(&args),
         Command::Report(args) => report::main(&args),
