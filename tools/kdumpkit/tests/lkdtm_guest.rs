@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! lkdtm.ko on a stock kernel without crashing it: parameters, errors, debugfs, leaks, stress, and the price of a hit.
 //!
-//! `cargo test -p kdumpkit --test lkdtm_guest -- --ignored` runs all of it (KVER= chooses the kernel, STRESS_S= how long the
-//! stress lasts, 20 s otherwise).
+//! `cargo test -p kdumpkit --test lkdtm_guest -- --ignored` runs all of it (KVER= chooses the kernel, STRESS_S= and
+//! STRESS_HITS= how long the stress lasts at least, otherwise 20 s and 100,000 hits).
 
 #[path = "lkdtm/guest.rs"]
 mod guest;
@@ -44,13 +44,16 @@ fn points_in_modules_that_come_and_go() {
 #[test]
 #[ignore = "needs the build root, a prepared kernel, built modules and QEMU"]
 fn stress_on_a_stock_kernel() {
-    let seconds: u64 =
-        std::env::var("STRESS_S").map_or(20, |s| s.parse().expect("STRESS_S=seconds"));
+    let number = |name: &str, otherwise: u64| {
+        std::env::var(name).map_or(otherwise, |s| s.parse().expect("a number"))
+    };
+    let (seconds, hits) = (number("STRESS_S", 20), number("STRESS_HITS", 100_000));
     run(Guest {
         name: "stress",
-        variables: &format!("STRESS_S={seconds}"),
+        variables: &format!("STRESS_S={seconds} STRESS_HITS={hits}"),
         script: include_str!("lkdtm/stress.sh"),
-        deadline_s: seconds + 180,
+        modules: &["scsi_mod", "brd"],
+        deadline_s: seconds * 2 + 240,
         ..Guest::default()
     });
 }
