@@ -317,7 +317,7 @@ pub const TYPES: &[Type] = &[
     Type::new("OVERFLOW", Fault::Overflow, Family::Stack, Needs::Nothing, &["stack guard page was hit", "corrupted stack end detected inside scheduler"], "recursion of recur_count levels, 1 KiB of stack each").alias(&["EXHAUST_STACK"]),
     Type::new("CORRUPT_STACK", Fault::CorruptStack, Family::Stack, Needs::Nothing, CANARY, "write behind a buffer on the stack"),
     Type::new("CORRUPT_STACK_STRONG", Fault::CorruptStackStrong, Family::Stack, Needs::Nothing, CANARY, "write behind a small object on the stack, which only the strong protector guards"),
-    Type::new("STACK_GUARD_PAGE_LEADING", Fault::StackGuardLeading, Family::Stack, Needs::Nothing, &["stack guard page was hit", "BUG: unable to handle page fault"], "read below the end of the task's stack"),
+    Type::new("STACK_GUARD_PAGE_LEADING", Fault::StackGuardLeading, Family::Stack, Needs::PanicOnOops, &["stack guard page was hit", "BUG: unable to handle page fault"], "read below the end of the task's stack"),
     Type::new("STACK_GUARD_PAGE_TRAILING", Fault::StackGuardTrailing, Family::Stack, Needs::PanicOnOops, &["BUG: unable to handle page fault", "stack guard page was hit"], "read above the start of the task's stack"),
     Type::new("DOUBLE_FAULT", Fault::StackPointer, Family::Stack, Needs::Nothing, &["double fault"], "fault while the stack pointer is bad"),
     Type::new("LOOP", Fault::Loop, Family::Lockup, Needs::Watchdog, HANGS, "endless loop with the interrupts as they are"),

@@ -8,6 +8,8 @@
 mod guest;
 #[path = "lkdtm/price.rs"]
 mod price;
+#[path = "lkdtm/selftest.rs"]
+mod selftest;
 
 use guest::{Guest, run};
 

@@ -22,6 +22,8 @@ pub struct Guest<'a> {
     pub files: Vec<(String, PathBuf)>,
     /// Modules of the stock kernel to have at hand.
     pub modules: &'a [&'a str],
+    /// Words for the kernel's command line.
+    pub cmdline: &'a str,
     /// More arguments for QEMU.
     pub devices: &'a [&'a str],
     /// 0: as many as a machine has by default.
@@ -76,6 +78,7 @@ pub fn run(guest: Guest<'_>) -> String {
     if guest.cpus != 0 {
         machine.cpus = guest.cpus;
     }
+    machine.cmdline = guest.cmdline.to_owned();
     machine.silence = machine.deadline;
     machine.devices = guest.devices.iter().map(|d| (*d).to_owned()).collect();
     let mut events = Vec::new();
