@@ -83,6 +83,25 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         filter: Option<serde_json::Value>,
     },
+    /// A try at a target failed; others may follow.
+    TargetFailed {
+        /// Type and place.
+        target: String,
+        /// Which try, from 1.
+        attempt: u32,
+        /// The failing step and why.
+        error: String,
+    },
+    /// Something that does not stop the capture.
+    Trouble {
+        /// What.
+        what: String,
+    },
+    /// How the capture kernel is going to end.
+    Action {
+        /// From the configuration.
+        action: crate::config::Action,
+    },
     /// A step failed.
     Failed {
         /// Which kernel.
@@ -135,6 +154,13 @@ impl Event {
                 elapsed_ms,
                 ..
             } => format!("dump       {path}, {bytes} bytes in {elapsed_ms} ms"),
+            Self::TargetFailed {
+                target,
+                attempt,
+                error,
+            } => format!("target     {target}, try {attempt}: {error}"),
+            Self::Trouble { what } => format!("trouble    {what}"),
+            Self::Action { action } => format!("action     {action:?}"),
             Self::Failed { error, .. } => format!("failed     {error}"),
             Self::Bye {
                 stage: Stage::First,

@@ -2,6 +2,7 @@
 //! kdumpkit: everything that userspace does for kdump, in one static binary.
 
 mod atomic;
+pub mod blockdev;
 pub mod config;
 pub mod early;
 pub mod estimate;

@@ -16,6 +16,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    #[command(hide = true)]
+    Attempt(init::capture::AttemptArgs),
     Config(config::ConfigArgs),
     Early(early::EarlyArgs),
     Estimate(estimate::EstimateArgs),
@@ -37,7 +39,11 @@ fn main() -> ExitCode {
     if let Some(status) = filter::as_makedumpfile() {
         return status;
     }
+    if let Some(status) = init::capture::as_udhcpc_script() {
+        return status;
+    }
     let result = match Cli::parse().command {
+        Command::Attempt(args) => init::capture::attempt_main(&args),
         Command::Config(args) => config::main(&args),
         Command::Early(args) => early::main(&args),
         Command::Estimate(args) => estimate::main(&args),

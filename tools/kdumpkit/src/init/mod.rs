@@ -3,7 +3,7 @@
 //!
 //! There is no generated script: the role file of the initramfs says what to do, this code does it.
 
-mod capture;
+pub mod capture;
 mod guest;
 mod load;
 mod modules;
@@ -14,9 +14,10 @@ pub use capture::{CaptureRole, Collector, RESET_MODULE};
 pub use guest::{CaptureImage, GuestRole};
 pub use load::{Load, start as start_loads};
 
+use crate::config::Action;
 use crate::event::{Event, Stage};
 use crate::initramfs::ROLE_PATH;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use report::Reporter;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -45,14 +46,14 @@ pub fn main() -> ! {
     if let Err(error) = system::mount_basics() {
         eprintln!("kdumpkit init: {error:#}");
     }
-    let stage = match read_role() {
+    let action = match read_role() {
         Ok(role) => run(&role),
         Err(error) => {
-            eprintln!("kdumpkit init: {error:#}");
-            Stage::Capture
+            eprintln!("kdumpkit init: {error:#}; rebooting");
+            Action::Reboot
         }
     };
-    system::end_machine(stage)
+    system::end_machine(action)
 }
 
 fn read_role() -> Result<Role> {
@@ -60,7 +61,14 @@ fn read_role() -> Result<Role> {
     serde_json::from_slice(&text).with_context(|| format!("understanding {ROLE_PATH}"))
 }
 
-fn run(role: &Role) -> Stage {
+fn read_capture_role() -> Result<CaptureRole> {
+    match read_role()? {
+        Role::Capture(role) => Ok(role),
+        Role::Guest(_) => bail!("this is no capture initramfs"),
+    }
+}
+
+fn run(role: &Role) -> Action {
     let stage = role.stage();
     let mut reporter = Reporter::open();
     reporter.send(&Event::Boot {
@@ -68,16 +76,26 @@ fn run(role: &Role) -> Stage {
         release: system::release(),
         uptime_ms: system::uptime_ms(),
     });
-    let result = match role {
-        Role::Guest(role) => guest::run(role, &mut reporter),
-        Role::Capture(role) => capture::run(role, &mut reporter),
+    let (result, otherwise) = match role {
+        Role::Guest(role) => {
+            let result = guest::run(role, &mut reporter).map(|()| Action::Poweroff);
+            (result, Action::Poweroff)
+        }
+        Role::Capture(role) => {
+            let otherwise = match role.config.failure_action {
+                Action::Next => role.config.final_action,
+                action => action,
+            };
+            (capture::run(role, &mut reporter), otherwise)
+        }
     };
-    if let Err(error) = result {
+    let action = result.unwrap_or_else(|error| {
         reporter.send(&Event::Failed {
             stage,
             error: format!("{error:#}"),
         });
-    }
+        otherwise
+    });
     reporter.send(&Event::Bye { stage });
-    stage
+    action
 }

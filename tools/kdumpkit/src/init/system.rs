@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The few things that PID 1 does to the machine: mounts, sysctls, waiting for a device, the end.
 
-use crate::event::Stage;
+use crate::config::Action;
 use anyhow::{Context, Result, bail};
 use rustix::mount::{MountFlags, mount};
 use rustix::system::{RebootCommand, reboot, uname};
 use std::fs;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -70,14 +71,80 @@ pub fn wait_for(path: &str, deadline: Duration) -> Result<()> {
     Ok(())
 }
 
-/// Syncs and powers off. A capture kernel that cannot power off reboots; neither returns.
-pub fn end_machine(stage: Stage) -> ! {
-    rustix::fs::sync();
-    let _ = reboot(RebootCommand::PowerOff);
-    if stage == Stage::Capture {
-        let _ = reboot(RebootCommand::Restart);
+/// Whether `name` is a word of the kernel's command line.
+pub fn parameter(name: &str) -> bool {
+    let line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    line.split_whitespace().any(|word| word == name)
+}
+
+/// A shell on the console; returns when it ends.
+pub fn shell(why: &str) {
+    eprintln!("kdumpkit init: {why}; a shell, `exit` ends it");
+    let status = Command::new("/bin/busybox")
+        .args([
+            "setsid",
+            "/bin/busybox",
+            "cttyhack",
+            "/bin/busybox",
+            "sh",
+            "-i",
+        ])
+        .env("PATH", "/bin")
+        .env("PS1", "kdumpkit# ")
+        .status();
+    if let Err(error) = status {
+        eprintln!("kdumpkit init: starting a shell: {error}");
     }
+}
+
+/// Runs a command and kills it at the deadline.
+///
+/// # Errors
+/// It cannot be started, fails, or takes too long.
+pub fn run_within(command: &mut Command, deadline: Duration) -> Result<()> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .spawn()
+        .with_context(|| format!("starting {command:?}"))?;
+    let end = Instant::now() + deadline;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            if status.success() {
+                return Ok(());
+            }
+            bail!("{status}");
+        }
+        if Instant::now() > end {
+            child.kill()?;
+            bail!("not done within {} s", deadline.as_secs());
+        }
+        sleep(Duration::from_millis(20));
+    }
+}
+
+/// Ends the machine; what does not work is followed by a reboot, and that by waiting for the watchdog.
+pub fn end_machine(action: Action) -> ! {
+    sync_within(Duration::from_secs(10));
+    if action == Action::Shell {
+        shell("the configuration asks for it");
+    }
+    let _ = match action {
+        Action::Poweroff => reboot(RebootCommand::PowerOff),
+        Action::Halt => reboot(RebootCommand::Halt),
+        Action::Next | Action::Shell | Action::Reboot => Ok(()),
+    };
+    let _ = reboot(RebootCommand::Restart);
     loop {
         sleep(Duration::from_secs(3600));
     }
+}
+
+/// sync(2) waits for ever for a device that does not answer.
+fn sync_within(deadline: Duration) {
+    let (done, waiter) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        rustix::fs::sync();
+        let _ = done.send(());
+    });
+    let _ = waiter.recv_timeout(deadline);
 }

@@ -16,6 +16,10 @@ use std::path::{Path, PathBuf};
 pub const ROLE_PATH: &str = "/etc/kdumpkit/role.json";
 /// Where the capture kernel finds its own kernel's layout and symbols, for `filter -i`.
 pub const MKDFINFO_PATH: &str = "/etc/kdumpkit/mkdfinfo";
+/// Where the capture kernel finds the private key for ssh targets.
+pub const IDENTITY_PATH: &str = "/etc/kdumpkit/identity";
+/// Hooks, a folder for each stage.
+pub const HOOK_FOLDER: &str = "etc/kdumpkit/hooks";
 /// The modules, one uncompressed file each.
 const MODULE_FOLDER: &str = "usr/lib/modules";
 

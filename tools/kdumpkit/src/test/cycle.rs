@@ -144,14 +144,10 @@ impl Bench {
 
     fn write_capture_initramfs(&self, scenario: &Scenario, path: &Path) -> Result<()> {
         let modules = vec!["virtio_blk".to_owned(), "ext4".to_owned()];
-        let role = Role::Capture(CaptureRole {
-            modules: modules.clone(),
-            device: "/dev/vda".into(),
-            filesystem: "ext4".into(),
-            folder: DUMP_FOLDER.into(),
-            collector: scenario.collector.clone(),
-            hang: scenario.sabotage == Some(Sabotage::HangCapture),
-        });
+        let mut role = CaptureRole::one_disk("/dev/vda", "ext4", DUMP_FOLDER, modules.clone());
+        role.collector = scenario.collector.clone();
+        role.hang = scenario.sabotage == Some(Sabotage::HangCapture);
+        let role = Role::Capture(role);
         let root = self.tree.buildroot()?;
         let files = match scenario.collector {
             Collector::Makedumpfile { .. } => closure::closure(&root, "usr/bin/makedumpfile")?
@@ -258,8 +254,10 @@ impl Bench {
             "debugfs: {}",
             String::from_utf8_lossy(&output.stderr).trim()
         );
-        let dump = folder.join("crash/vmcore");
-        Ok(dump.exists().then_some(dump))
+        // Every crash has a folder of its own; this disk has seen one.
+        let crashes = fs::read_dir(folder.join("crash")).into_iter().flatten();
+        let mut dumps = crashes.flatten().map(|e| e.path().join("vmcore"));
+        Ok(dumps.find(|dump| dump.exists()))
     }
 }
 

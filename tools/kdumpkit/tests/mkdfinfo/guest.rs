@@ -97,7 +97,9 @@ impl Guest {
 
     /// The guest's memory.
     pub fn vmcore(&self) -> PathBuf {
-        self.folder.join("crash/vmcore")
+        let crashes = fs::read_dir(self.folder.join("crash")).expect("the dump's folder");
+        let mut dumps = crashes.flatten().map(|e| e.path().join("vmcore"));
+        dumps.find(|path| path.exists()).expect("a dump")
     }
 
     /// Writes a file into the run's folder.
@@ -183,14 +185,10 @@ impl Guest {
                 path
             };
         let drivers = ["virtio_blk", "ext4"];
-        let capture = Role::Capture(CaptureRole {
-            modules: drivers.map(String::from).to_vec(),
-            device: "/dev/vda".into(),
-            filesystem: "ext4".into(),
-            folder: "crash".into(),
-            collector: Collector::Elf,
-            hang: false,
-        });
+        let modules = drivers.map(String::from).to_vec();
+        let mut capture = CaptureRole::one_disk("/dev/vda", "ext4", "crash", modules);
+        capture.collector = Collector::Elf;
+        let capture = Role::Capture(capture);
         let capture = write("capture.initramfs", &capture, &drivers, Vec::new());
         let role = Role::Guest(GuestRole {
             capture: Some(CaptureImage {
