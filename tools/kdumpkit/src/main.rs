@@ -3,7 +3,8 @@
 
 use clap::{Parser, Subcommand};
 use kdumpkit::{
-    config, early, estimate, filter, init, load, master, matrix, mkdfinfo, report, status, test,
+    config, early, estimate, filter, init, initramfs, load, master, matrix, mkdfinfo, report,
+    status, test,
 };
 use std::process::ExitCode;
 
@@ -22,6 +23,7 @@ enum Command {
     Early(early::EarlyArgs),
     Estimate(estimate::EstimateArgs),
     Filter(filter::FilterArgs),
+    Initramfs(initramfs::InitramfsArgs),
     Load(load::LoadArgs),
     Master(master::MasterArgs),
     Matrix(matrix::MatrixArgs),
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Command::Early(args) => early::main(&args),
         Command::Estimate(args) => estimate::main(&args),
         Command::Filter(args) => filter::main(&args),
+        Command::Initramfs(args) => initramfs::main(&args),
         Command::Load(args) => load::main(&args),
         Command::Master(args) => master::main(&args),
         Command::Matrix(args) => matrix::main(&args),

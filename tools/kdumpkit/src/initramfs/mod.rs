@@ -1,12 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Builds an initramfs: kdumpkit as /init, busybox as shell, kernel modules, a role for /init.
+//!
+//! [`build`] makes the capture initramfs of a configuration, [`Recipe`] any initramfs of a test guest.
 
+mod archive;
+mod build;
 pub mod closure;
+mod command;
 pub mod cpio;
 pub mod modules;
+mod needed;
+
+pub use archive::Part;
+pub use build::{Built, Sources, build, pack};
+pub use command::{InitramfsArgs, main};
 
 use crate::init::Role;
 use anyhow::{Context, Result};
+use archive::Archive;
 use modules::ModuleTree;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -20,8 +31,6 @@ pub const MKDFINFO_PATH: &str = "/etc/kdumpkit/mkdfinfo";
 pub const IDENTITY_PATH: &str = "/etc/kdumpkit/identity";
 /// Hooks, a folder for each stage.
 pub const HOOK_FOLDER: &str = "etc/kdumpkit/hooks";
-/// The modules, one uncompressed file each.
-const MODULE_FOLDER: &str = "usr/lib/modules";
 
 /// What goes into one initramfs.
 #[derive(Debug)]
@@ -53,59 +62,21 @@ impl Recipe<'_> {
     }
 
     fn write_inner(&self, path: &Path) -> Result<()> {
-        let mut archive = cpio::Writer::new(BufWriter::new(File::create(path)?));
-        for dir in [
-            "dev", "proc", "sys", "run", "tmp", "mnt", "usr/bin", "usr/lib",
-        ] {
-            archive.dir(dir)?;
-        }
-        for (link, target) in [
-            ("bin", "usr/bin"),
-            ("sbin", "usr/bin"),
-            ("lib", "usr/lib"),
-            ("lib64", "usr/lib"),
-        ] {
-            archive.symlink(link, target)?;
-        }
-        // The kernel opens /dev/console for /init before devtmpfs is mounted.
-        archive.char_device("dev/console", 5, 1)?;
-        archive.file("init", 0o755, &read(self.kdumpkit)?)?;
-        archive.file("usr/bin/busybox", 0o755, &read(self.busybox)?)?;
+        let mut archive = Archive::new()?;
+        archive.file("init", 0o755, &read(self.kdumpkit)?, "kdumpkit")?;
+        archive.file("usr/bin/busybox", 0o755, &read(self.busybox)?, "shell")?;
         for applet in ["sh", "modprobe", "rmmod"] {
             archive.symlink(&format!("usr/bin/{applet}"), "busybox")?;
         }
-        archive.file(ROLE_PATH, 0o644, &serde_json::to_vec_pretty(self.role)?)?;
-        self.write_modules(&mut archive)?;
+        let role = serde_json::to_vec_pretty(self.role)?;
+        archive.file(ROLE_PATH, 0o644, &role, "role")?;
+        let names = self.module_names.iter().map(String::as_str);
+        archive.modules(self.release, &self.modules.resolve(names)?, |_| None)?;
         for (inside, outside) in &self.files {
-            archive.file(inside, 0o755, &read(outside)?)?;
+            archive.file(inside, 0o755, &read(outside)?, "file")?;
         }
-        archive.finish()?;
-        Ok(())
-    }
-
-    /// Packs the modules with a modules.dep of their own, so that the initramfs's modprobe works.
-    fn write_modules<W: std::io::Write>(&self, archive: &mut cpio::Writer<W>) -> Result<()> {
-        let folder = format!("{MODULE_FOLDER}/{}", self.release);
-        let mut dep = String::new();
-        let modules = self
-            .modules
-            .resolve(self.module_names.iter().map(String::as_str))?;
-        for module in &modules {
-            archive.file(
-                &format!("{folder}/{}.ko", module.name),
-                0o644,
-                &module.image,
-            )?;
-            let packed = |d: &&String| modules.iter().any(|m| m.name == **d);
-            let depends: Vec<String> = module
-                .depends
-                .iter()
-                .filter(packed)
-                .map(|d| format!(" {d}.ko"))
-                .collect();
-            dep.push_str(&format!("{}.ko:{}\n", module.name, depends.concat()));
-        }
-        archive.file(&format!("{folder}/modules.dep"), 0o644, dep.as_bytes())?;
+        let (image, _) = archive.finish()?;
+        fs::write(path, image)?;
         Ok(())
     }
 }

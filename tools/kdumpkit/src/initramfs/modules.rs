@@ -84,6 +84,12 @@ impl ModuleTree {
         Ok(())
     }
 
+    /// Whether there is a module of this name.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.modules.contains_key(&name.replace('-', "_"))
+    }
+
     /// Unpacks `names` and all they depend on, in an order in which they can be loaded.
     ///
     /// # Errors
@@ -144,7 +150,31 @@ fn module_name(path: &str) -> String {
     file.split(".ko").next().unwrap_or(file).replace('-', "_")
 }
 
+/// Without debugging information, which is most of what a fresh build has. A signed module stays as it is: the signature is
+/// over all of it.
+fn strip(image: Vec<u8>) -> Vec<u8> {
+    if image.ends_with(b"~Module signature appended~\n") {
+        return image;
+    }
+    let stripped = || -> Option<Vec<u8>> {
+        let mut builder = object::build::elf::Builder::read(image.as_slice()).ok()?;
+        for section in builder.sections.iter_mut() {
+            let name = section.name.to_string();
+            section.delete = name.starts_with(".debug_") || name.starts_with(".rela.debug_");
+        }
+        builder.delete_orphans();
+        let mut out = Vec::new();
+        builder.write(&mut out).ok()?;
+        Some(out)
+    };
+    stripped().unwrap_or(image)
+}
+
 fn read_module(file: &Path) -> Result<Vec<u8>> {
+    Ok(strip(unpack(file)?))
+}
+
+fn unpack(file: &Path) -> Result<Vec<u8>> {
     let packed = fs::read(file).with_context(|| format!("reading module {}", file.display()))?;
     let unpacking = || format!("unpacking module {}", file.display());
     match file.extension().and_then(|e| e.to_str()) {

@@ -89,6 +89,7 @@ impl CaptureRole {
             final_action: Action::Poweroff,
             initramfs: Initramfs::default(),
             hooks: Hooks::default(),
+            load: Default::default(),
         };
         Self::new(config, modules, "guest".to_owned())
     }
