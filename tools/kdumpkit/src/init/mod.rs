@@ -29,7 +29,7 @@ pub enum Role {
     /// First kernel of a test guest: load the capture kernel, arm lkdtm, make load.
     Guest(GuestRole),
     /// Capture kernel: write the dump.
-    Capture(CaptureRole),
+    Capture(Box<CaptureRole>),
 }
 
 impl Role {
@@ -63,7 +63,7 @@ fn read_role() -> Result<Role> {
 
 fn read_capture_role() -> Result<CaptureRole> {
     match read_role()? {
-        Role::Capture(role) => Ok(role),
+        Role::Capture(role) => Ok(*role),
         Role::Guest(_) => bail!("this is no capture initramfs"),
     }
 }

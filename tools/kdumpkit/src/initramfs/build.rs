@@ -101,7 +101,8 @@ pub fn build(config: &Config, sources: &Sources) -> Result<Built> {
     add_hooks(&mut archive, "post", &config.hooks.post)?;
     let names = needed.into_iter().map(|(name, _)| name).collect();
     let compression = config.initramfs.compression;
-    let role = Role::Capture(CaptureRole::new(config, names, sources.hostname.clone()));
+    let role = CaptureRole::new(config, names, sources.hostname.clone());
+    let role = Role::Capture(Box::new(role));
     archive.file(
         ROLE_PATH,
         0o600,

@@ -16,9 +16,9 @@ pub struct InitramfsArgs {
     /// The configuration
     #[arg(long, value_name = "FILE", default_value = DEFAULT_PATH)]
     config: PathBuf,
-    /// Where the initramfs goes
+    /// Where the initramfs goes, instead of the place that `kdumpkit load` takes it from
     #[arg(short, long, value_name = "FILE")]
-    output: PathBuf,
+    output: Option<PathBuf>,
     /// Kernel release instead of the running one
     #[arg(long, value_name = "RELEASE")]
     release: Option<String>,
@@ -42,9 +42,17 @@ pub struct InitramfsArgs {
 /// The configuration is wrong or something it names is missing; nothing is written then.
 pub fn main(args: &InitramfsArgs) -> Result<ExitCode> {
     let config = Config::load(&args.config)?;
-    let built = build::build(&config, &sources(args)?)
+    let sources = sources(args)?;
+    let output = args
+        .output
+        .clone()
+        .unwrap_or_else(|| config.load.initramfs_path(&sources.release));
+    let built = build::build(&config, &sources)
         .with_context(|| format!("building the initramfs of {}", args.config.display()))?;
-    crate::atomic::write(&args.output, &built.image)?;
+    if let Some(folder) = output.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+    }
+    crate::atomic::write(&output, &built.image)?;
     for warning in &built.warnings {
         eprintln!("kdumpkit initramfs: warning: {warning}");
     }
@@ -53,7 +61,7 @@ pub fn main(args: &InitramfsArgs) -> Result<ExitCode> {
     }
     println!(
         "{}: {} bytes, {} unpacked",
-        args.output.display(),
+        output.display(),
         built.image.len(),
         built.unpacked_bytes
     );

@@ -147,7 +147,7 @@ impl Bench {
         let mut role = CaptureRole::one_disk("/dev/vda", "ext4", DUMP_FOLDER, modules.clone());
         role.collector = scenario.collector.clone();
         role.hang = scenario.sabotage == Some(Sabotage::HangCapture);
-        let role = Role::Capture(role);
+        let role = Role::Capture(Box::new(role));
         let root = self.tree.buildroot()?;
         let files = match scenario.collector {
             Collector::Makedumpfile { .. } => closure::closure(&root, "usr/bin/makedumpfile")?

@@ -188,7 +188,7 @@ impl Guest {
         let modules = drivers.map(String::from).to_vec();
         let mut capture = CaptureRole::one_disk("/dev/vda", "ext4", "crash", modules);
         capture.collector = Collector::Elf;
-        let capture = Role::Capture(capture);
+        let capture = Role::Capture(Box::new(capture));
         let capture = write("capture.initramfs", &capture, &drivers, Vec::new());
         let role = Role::Guest(GuestRole {
             capture: Some(CaptureImage {

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! One crash with a configuration: boot, sysrq-c, capture by the initramfs that `kdumpkit initramfs` would build.
+
+use kdumpkit::config::Config;
+use kdumpkit::event::Event;
+use kdumpkit::facts::Facts;
+use kdumpkit::init::{CaptureImage, GuestRole, Role};
+use kdumpkit::initramfs::{self, Recipe, Sources};
+use kdumpkit::tree::{Kernel, Tree};
+use kdumpkit::vm::{Accel, End, Machine};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const CMDLINE: &str =
+    "console=ttyS0 quiet panic=1 nr_cpus=1 irqpoll reset_devices cgroup_disable=memory nokaslr";
+
+/// What the guests of one test share. The folder stays when the test fails.
+pub struct Bench {
+    pub tree: Tree,
+    pub kernel: Kernel,
+    pub folder: PathBuf,
+    pub disks: Vec<String>,
+    pub devices: Vec<String>,
+    accel: Accel,
+}
+
+/// How a crash went.
+pub struct Run {
+    pub events: Vec<Event>,
+    pub end: End,
+    pub console: String,
+}
+
+impl Bench {
+    pub fn new(name: &str) -> Self {
+        let tree = Tree::find().expect("the source tree");
+        let kernel = tree
+            .kernel(std::env::var("KVER").ok().as_deref())
+            .expect("a prepared kernel");
+        let runs = tree.path("build/runs");
+        let folder = runs.join(format!("targets-{name}"));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).expect("the run's folder");
+        let accel = Accel::probe(&tree, &kernel, kdumpkit(), &runs).expect("probing KVM");
+        Self {
+            tree,
+            kernel,
+            folder,
+            disks: Vec::new(),
+            devices: Vec::new(),
+            accel,
+        }
+    }
+
+    /// Adds a disk, with a file system made by `mkfs` (empty: none). The next one is /dev/vda, /dev/vdb, …
+    pub fn disk(&mut self, mib: u64, mkfs: &[&str]) {
+        let name = format!("disk{}.img", self.disks.len());
+        let file = File::create(self.folder.join(&name)).expect("a disk");
+        file.set_len(mib << 20).expect("its size");
+        if let [program, options @ ..] = mkfs {
+            self.tool(program, &[options, &[&name]].concat());
+        }
+        self.disks.push(name);
+    }
+
+    /// Runs a program of the build root in the folder.
+    pub fn tool(&self, program: &str, arguments: &[&str]) -> String {
+        let output = self
+            .tree
+            .in_buildroot(program)
+            .current_dir(&self.folder)
+            .args(arguments)
+            .output()
+            .expect(program);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{program} {arguments:?}: {said}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// `text` with this run's busybox and modules: the configuration of a capture initramfs.
+    pub fn config(&self, text: &str, modules: &[&str]) -> Config {
+        let busybox = self.busybox();
+        let text = format!(
+            "final_action = \"poweroff\"\n{text}\n[initramfs]\nmodules = {modules:?}\nbusybox = {busybox:?}\n"
+        );
+        Config::parse(&text, Path::new("test.toml")).expect("the test's configuration")
+    }
+
+    pub fn busybox(&self) -> PathBuf {
+        self.tree
+            .buildroot()
+            .expect("the build root")
+            .join("usr/bin/busybox")
+    }
+
+    pub fn sources(&self) -> Sources {
+        Sources {
+            release: self.kernel.release.clone(),
+            modules: self.kernel.modules().expect("the kernel's modules"),
+            kdumpkit: kdumpkit().to_owned(),
+            mkdfinfo: None,
+            hostname: "guest".into(),
+        }
+    }
+
+    /// Builds the capture initramfs, crashes a guest with it.
+    pub fn crash(&self, config: &Config) -> Run {
+        let built = initramfs::build(config, &self.sources()).expect("the capture initramfs");
+        self.crash_with(&built.image, "echo c > /proc/sysrq-trigger", "192M")
+    }
+
+    /// Runs `script` in the first kernel once the capture kernel with this initramfs is loaded.
+    pub fn crash_with(&self, image: &[u8], script: &str, crashkernel: &str) -> Run {
+        let capture = self.folder.join("capture.initramfs");
+        fs::write(&capture, image).expect("writing the initramfs");
+        let role = Role::Guest(GuestRole {
+            modules: vec!["mkdfinfo".into()],
+            capture: Some(CaptureImage {
+                kernel: "/capture/vmlinuz".into(),
+                initramfs: "/capture/initramfs".into(),
+                cmdline: CMDLINE.into(),
+                mkdfinfo: true,
+            }),
+            script: Some(script.into()),
+            wait_s: 5,
+            ..GuestRole::default()
+        });
+        let files = vec![
+            ("capture/vmlinuz".to_owned(), self.kernel.image()),
+            ("capture/initramfs".to_owned(), capture),
+        ];
+        self.boot(
+            &role,
+            &["mkdfinfo"],
+            files,
+            &format!("crashkernel={crashkernel}"),
+        )
+    }
+
+    /// Mounts disk 0 in a guest and copies its only vmcore out; returns the list of files too.
+    pub fn fetch(&mut self, fstype: &str) -> (Option<PathBuf>, String) {
+        self.disk(1024, &[]);
+        let script = format!(
+            "cd / && busybox mount -t {fstype} -o ro /dev/vda /mnt && cd /mnt && busybox find . -type f\n\
+             dump=$(busybox find . -name vmcore)\n\
+             [ -z \"$dump\" ] || {{ echo size $(busybox stat -c %s $dump); busybox dd if=$dump of=/dev/vd{} bs=1M; }}\n\
+             cd / && busybox umount /mnt",
+            (b'a' + self.disks.len() as u8 - 1) as char
+        );
+        let role = Role::Guest(GuestRole {
+            modules: vec!["virtio_blk".into(), fstype.into()],
+            script: Some(script),
+            ..GuestRole::default()
+        });
+        let run = self.boot(&role, &["virtio_blk", fstype], Vec::new(), "");
+        let said = run.events.iter().find_map(|event| match event {
+            Event::Script { status: 0, output } => Some(output.clone()),
+            _ => None,
+        });
+        let said = said.unwrap_or_else(|| panic!("{:?} see {}", run.events, self.folder.display()));
+        let size = said
+            .lines()
+            .find_map(|l| l.strip_prefix("size ")?.parse().ok());
+        let copy = self.folder.join(self.disks.last().expect("a disk"));
+        let dump = size.map(|size: u64| {
+            let file = File::options().write(true).open(&copy).expect("the copy");
+            file.set_len(size).expect("its size");
+            copy
+        });
+        (dump, said)
+    }
+
+    fn boot(
+        &self,
+        role: &Role,
+        modules: &[&str],
+        files: Vec<(String, PathBuf)>,
+        cmdline: &str,
+    ) -> Run {
+        let initramfs = self.folder.join("guest.initramfs");
+        let recipe = Recipe {
+            release: &self.kernel.release,
+            kdumpkit: kdumpkit(),
+            busybox: &self.busybox(),
+            modules: &self.kernel.modules().expect("the kernel's modules"),
+            module_names: modules.iter().map(|m| (*m).to_owned()).collect(),
+            role,
+            files,
+        };
+        recipe.write(&initramfs).expect("the guest's initramfs");
+        let mut machine = Machine::new(
+            &self.tree,
+            self.accel,
+            self.kernel.image(),
+            initramfs,
+            self.folder.clone(),
+        );
+        machine.cmdline = cmdline.to_owned();
+        machine.memory_mib = 768;
+        machine.disks = self.disks.iter().map(PathBuf::from).collect();
+        machine.devices = self.devices.clone();
+        machine.deadline = Duration::from_secs(400);
+        machine.silence = Duration::from_secs(240);
+        let mut events = Vec::new();
+        let end = machine
+            .run(&mut |event| events.push(event.clone()))
+            .expect("QEMU");
+        let console = fs::read(self.folder.join("console.log")).unwrap_or_default();
+        Run {
+            events,
+            end,
+            console: String::from_utf8_lossy(&console).into_owned(),
+        }
+    }
+
+    /// The dump is whole and of this crash.
+    pub fn judge(&self, dump: &Path) {
+        let place = self.folder.display();
+        let facts = Facts::read(dump).unwrap_or_else(|e| panic!("{e:#}, see {place}"));
+        assert_eq!(facts.release, self.kernel.release, "see {place}");
+        assert!(
+            !facts.incomplete,
+            "the dump calls itself incomplete, see {place}"
+        );
+        assert!(facts.dmesg.contains("sysrq triggered crash"), "see {place}");
+    }
+
+    /// Removes the folder: the test has passed.
+    pub fn done(self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Run {
+    /// Paths of the dumps that /init announced.
+    pub fn dumps(&self) -> Vec<&str> {
+        let announced = self.events.iter().filter_map(|event| match event {
+            Event::Dump { path, .. } => Some(path.as_str()),
+            _ => None,
+        });
+        announced.collect()
+    }
+
+    /// Why tries failed.
+    pub fn failures(&self) -> Vec<&str> {
+        let failed = self.events.iter().filter_map(|event| match event {
+            Event::TargetFailed { error, .. } => Some(error.as_str()),
+            _ => None,
+        });
+        failed.collect()
+    }
+
+    /// The guest must have ended by itself.
+    pub fn ended(self) -> Self {
+        assert_eq!(self.end, End::Off, "{:?}\n{}", self.events, self.console);
+        self
+    }
+}
+
+/// The program under test.
+pub fn kdumpkit() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_kdumpkit"))
+}

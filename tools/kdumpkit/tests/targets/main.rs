@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Dumps to every kind of target, and what happens when a target fails. A real kernel crashes, a real server takes the dump.
+//!
+//! `cargo test -p kdumpkit --release --test targets -- --ignored` runs all of it; make check leaves some of it out.
+
+mod faults;
+mod guest;
+mod initramfs;
+mod local;
+mod network;
+mod server;
