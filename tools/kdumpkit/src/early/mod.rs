@@ -84,7 +84,7 @@ enum Command {
         #[arg(long)]
         output: Option<PathBuf>,
         /// The configuration
-        #[arg(long, env = "KDUMPKIT_CONFIG", default_value = DEFAULT_PATH)]
+        #[arg(long, default_value = DEFAULT_PATH)]
         config: PathBuf,
     },
     /// Load, as the first act of the system initramfs
@@ -92,7 +92,7 @@ enum Command {
     /// The system is up: the crash-loop guard counts from the start
     Up {
         /// The configuration
-        #[arg(long, env = "KDUMPKIT_CONFIG", default_value = DEFAULT_PATH)]
+        #[arg(long, default_value = DEFAULT_PATH)]
         config: PathBuf,
     },
 }
@@ -108,11 +108,16 @@ pub fn main(args: &EarlyArgs) -> Result<ExitCode> {
             output,
             config,
         } => {
-            let load = enabled(config)?;
-            match (load, output) {
-                (None, _) => return Ok(ExitCode::from(EXIT_NOT_ENABLED)),
-                (Some(load), Some(output)) => print_sizes(&load, release.as_deref(), output)?,
-                (Some(_), None) => {}
+            let Some(enabled) = enabled(config)? else {
+                return Ok(ExitCode::from(EXIT_NOT_ENABLED));
+            };
+            if let Some(output) = output {
+                let running = rustix::system::uname()
+                    .release()
+                    .to_string_lossy()
+                    .into_owned();
+                let release = release.as_ref().unwrap_or(&running);
+                print_sizes(&pack::pack(config, &enabled, release, output)?);
             }
         }
         Command::Load => {
@@ -124,8 +129,8 @@ pub fn main(args: &EarlyArgs) -> Result<ExitCode> {
             let _ = fs::create_dir_all("/run/kdumpkit").and_then(|()| fs::write(SAID, words));
         }
         Command::Up { config } => {
-            if let Some(load) = enabled(config)? {
-                if let Some(store) = store::open(&load.early.guard)? {
+            if let Some(config) = enabled(config)? {
+                if let Some(store) = store::open(&config.load.early.guard)? {
                     guard::came_up(store.as_ref())?;
                 }
             }
@@ -134,26 +139,20 @@ pub fn main(args: &EarlyArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The `[load]` section when it enables the early load. Without a configuration nothing is enabled.
-fn enabled(path: &Path) -> Result<Option<LoadConfig>> {
+/// The configuration when it enables the early load. Without one nothing is enabled.
+fn enabled(path: &Path) -> Result<Option<Config>> {
     if !path.exists() {
         return Ok(None);
     }
-    let load = Config::load(path)?.load;
-    Ok(load.early.enabled.then_some(load))
+    let config = Config::load(path)?;
+    Ok(config.load.early.enabled.then_some(config))
 }
 
-fn print_sizes(load: &LoadConfig, release: Option<&str>, output: &Path) -> Result<()> {
-    let running = rustix::system::uname()
-        .release()
-        .to_string_lossy()
-        .into_owned();
-    let sizes = pack::pack(load, release.unwrap_or(&running), output)?;
+fn print_sizes(sizes: &pack::Sizes) {
     let total: u64 = sizes.iter().map(|(_, bytes)| bytes).sum();
     println!("added to the system initramfs, before compression:");
     for (name, bytes) in sizes {
         println!("  {bytes:>10}  {name}");
     }
     println!("  {total:>10}  bytes in all");
-    Ok(())
 }

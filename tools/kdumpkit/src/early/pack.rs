@@ -3,9 +3,11 @@
 
 use super::archive::{Parts, take_apart, unpacked};
 use super::{Contents, files};
+use crate::config::Config;
 use crate::initramfs::modules::ModuleTree;
 use crate::load::config::LoadConfig;
 use crate::load::image::Image;
+use crate::load::initramfs::ensure_built;
 use crate::load::relocatable;
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -15,21 +17,21 @@ use std::path::Path;
 /// What was put there, file and bytes.
 pub type Sizes = Vec<(&'static str, u64)>;
 
-/// Writes the early files for kernel `release` to the folder `out`.
+/// Writes the early files for kernel `release`, by the configuration at `path`, to the folder `out`.
 ///
 /// # Errors
 /// The image cannot be a capture kernel, the capture initramfs is missing or for another kernel, `out` cannot be written.
-pub fn pack(config: &LoadConfig, release: &str, out: &Path) -> Result<Sizes> {
-    let image = Image::chosen(config.kernel.as_deref(), release)?;
+pub fn pack(path: &Path, config: &Config, release: &str, out: &Path) -> Result<Sizes> {
+    let image = Image::chosen(config.load.kernel.as_deref(), release)?;
     refuse_unusable(&image)?;
-    let initramfs = config.initramfs_path(release);
+    let initramfs = ensure_built(path, config, release)?;
     let archive = fs::read(&initramfs)
         .with_context(|| format!("reading the capture initramfs {}", initramfs.display()))?;
     let system = ModuleTree::open(&Path::new("/lib/modules").join(release))?;
     let parts = unpacked(archive)
         .and_then(|archive| take_apart(&archive, release, &system))
         .with_context(|| format!("taking {} apart", initramfs.display()))?;
-    write(config, release, &image, &parts, out)
+    write(&config.load, release, &image, &parts, out)
         .with_context(|| format!("writing the early files to {}", out.display()))
 }
 

@@ -7,6 +7,7 @@
 pub mod need;
 pub mod probe;
 
+use crate::atomic;
 use crate::config::{Config, DEFAULT_PATH, Kind};
 use crate::load::config::STATE_FOLDER;
 use crate::load::image::Image;
@@ -28,11 +29,14 @@ const KEPT: &str = "memory.json";
 #[derive(Debug, Args)]
 pub struct EstimateArgs {
     /// The configuration, for the targets on which summaries may be
-    #[arg(long, env = "KDUMPKIT_CONFIG", default_value = DEFAULT_PATH)]
+    #[arg(long, default_value = DEFAULT_PATH)]
     config: PathBuf,
     /// A capture's kdumpkit-summary.json; without it those on mounted targets are looked for
     #[arg(long)]
     summary: Vec<PathBuf>,
+    /// Folder in which the largest need is kept
+    #[arg(long, default_value = STATE_FOLDER)]
+    state: PathBuf,
     /// One JSON object
     #[arg(long)]
     json: bool,
@@ -64,7 +68,7 @@ pub fn main(args: &EstimateArgs) -> Result<ExitCode> {
     if args.crash {
         return crash();
     }
-    let mut seen: Vec<(Measured, String)> = kept()
+    let mut seen: Vec<(Measured, String)> = kept(&args.state)
         .into_iter()
         .map(|m| (m, "an earlier capture".into()))
         .collect();
@@ -82,7 +86,7 @@ pub fn main(args: &EstimateArgs) -> Result<ExitCode> {
     let Some((measured, from)) = seen.into_iter().max_by_key(|(m, _)| m.need().measured_mib) else {
         bail!(nothing_measured());
     };
-    if let Err(error) = keep(&measured) {
+    if let Err(error) = keep(&args.state, &measured) {
         eprintln!("kdumpkit: warning: {error:#}");
     }
     let report = Report {
@@ -167,21 +171,15 @@ fn text(report: &Report) -> String {
     out + &format!("crashkernel={}M  ({now})\n", need.crashkernel_mib)
 }
 
-/// The largest need that was ever seen on this machine.
+/// The largest need that was ever seen on this machine, from its state folder.
 #[must_use]
-pub fn kept() -> Option<Measured> {
-    serde_json::from_slice(&fs::read(Path::new(STATE_FOLDER).join(KEPT)).ok()?).ok()
+pub fn kept(state: &Path) -> Option<Measured> {
+    serde_json::from_slice(&fs::read(state.join(KEPT)).ok()?).ok()
 }
 
-fn keep(measured: &Measured) -> Result<()> {
-    let write = || -> Result<()> {
-        fs::create_dir_all(STATE_FOLDER)?;
-        let path = Path::new(STATE_FOLDER).join(KEPT);
-        let temporary = path.with_extension("new");
-        fs::write(&temporary, serde_json::to_vec_pretty(measured)?)?;
-        Ok(fs::rename(&temporary, &path)?)
-    };
-    write().with_context(|| format!("keeping the measurement in {STATE_FOLDER}/{KEPT}"))
+fn keep(state: &Path, measured: &Measured) -> Result<()> {
+    fs::create_dir_all(state).with_context(|| format!("making {}", state.display()))?;
+    atomic::write(&state.join(KEPT), &serde_json::to_vec_pretty(measured)?)
 }
 
 /// sysrq-c, after everything is on the disks.

@@ -8,6 +8,7 @@ pub mod bzimage;
 pub mod cmdline;
 pub mod config;
 pub mod image;
+pub mod initramfs;
 pub mod iomem;
 pub mod kexec;
 pub mod record;
@@ -17,7 +18,7 @@ pub mod relocatable;
 mod tests;
 
 use crate::config::{Config, DEFAULT_PATH};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use clap::Args;
 use config::LoadConfig;
 use image::Image;
@@ -88,7 +89,7 @@ impl Plan {
 #[derive(Debug, Args)]
 pub struct LoadArgs {
     /// The configuration
-    #[arg(long, env = "KDUMPKIT_CONFIG", default_value = DEFAULT_PATH)]
+    #[arg(long, default_value = DEFAULT_PATH)]
     config: PathBuf,
     /// Kernel image instead of the running kernel's own
     #[arg(long)]
@@ -152,45 +153,38 @@ pub fn unload(_: &UnloadArgs) -> Result<ExitCode> {
 }
 
 fn plan(args: &LoadArgs) -> Result<Plan> {
-    let config = args.config()?;
     let release = rustix::system::uname()
         .release()
         .to_string_lossy()
         .into_owned();
-    let initramfs = config.initramfs_path(&release);
-    ensure!(
-        initramfs.exists(),
-        "there is no capture initramfs {}: `kdumpkit initramfs` builds it, or give one with --initramfs",
-        initramfs.display()
-    );
+    let (load, initramfs) = match &args.initramfs {
+        // With an initramfs of its own a load needs no configuration.
+        Some(path) if !args.config.exists() => (LoadConfig::default(), path.clone()),
+        Some(path) => (Config::load(&args.config)?.load, path.clone()),
+        None => {
+            let config = Config::load(&args.config)?;
+            let path = initramfs::ensure_built(&args.config, &config, &release)?;
+            (config.load, path)
+        }
+    };
+    let load = args.on_top_of(load);
     let running = fs::read_to_string("/proc/cmdline").context("reading /proc/cmdline")?;
     Ok(Plan {
-        image: Image::chosen(config.kernel.as_deref(), &release)?,
+        image: Image::chosen(load.kernel.as_deref(), &release)?,
         initramfs,
         memory: None,
-        cmdline: config.cmdline(running.trim()),
+        cmdline: load.cmdline(running.trim()),
     })
 }
 
 impl LoadArgs {
-    /// The configuration's `[load]` section with what the command line says on top.
-    fn config(&self) -> Result<LoadConfig> {
-        // With an initramfs of its own a load needs no configuration.
-        let mut config = if self.initramfs.is_some() && !self.config.exists() {
-            LoadConfig::default()
-        } else {
-            Config::load(&self.config)?.load
-        };
-        if self.kernel.is_some() {
-            config.kernel.clone_from(&self.kernel);
+    /// The `[load]` section with what the command line says instead.
+    fn on_top_of(&self, config: LoadConfig) -> LoadConfig {
+        LoadConfig {
+            kernel: self.kernel.clone().or(config.kernel),
+            cmdline: self.cmdline.clone().or(config.cmdline),
+            append: format!("{} {}", config.append, self.append),
+            ..config
         }
-        if self.initramfs.is_some() {
-            config.initramfs.clone_from(&self.initramfs);
-        }
-        if self.cmdline.is_some() {
-            config.cmdline.clone_from(&self.cmdline);
-        }
-        config.append = format!("{} {}", config.append, self.append);
-        Ok(config)
     }
 }

@@ -3,6 +3,7 @@
 
 use super::Plan;
 use super::relocatable::Placement;
+use crate::atomic;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -91,14 +92,9 @@ impl Record {
     /// # Errors
     /// /run cannot be written.
     pub fn write(&self) -> Result<()> {
-        let write = || -> Result<()> {
-            let folder = Path::new(PATH).parent().context("no folder")?;
-            fs::create_dir_all(folder)?;
-            let temporary = folder.join("loaded.json.new");
-            fs::write(&temporary, serde_json::to_vec_pretty(self)?)?;
-            Ok(fs::rename(&temporary, PATH)?)
-        };
-        write().with_context(|| format!("writing {PATH}"))
+        let path = Path::new(PATH);
+        path.parent().map_or(Ok(()), fs::create_dir_all)?;
+        atomic::write(path, &serde_json::to_vec_pretty(self)?)
     }
 
     /// Forgets it.

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What this machine says about its readiness for a crash.
 
+use crate::load::config::STATE_FOLDER;
 use crate::load::image::Image;
+use crate::load::initramfs::Initramfs;
 use crate::load::iomem::CrashMemory;
 use crate::load::kexec;
-use crate::load::record::{Record, Source};
+use crate::load::record::Record;
 use crate::{early, estimate};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Read once, judged by [`super::judge::judge`].
 #[derive(Debug, Clone, Serialize)]
@@ -81,37 +83,6 @@ fn text(path: &str) -> String {
         .to_owned()
 }
 
-/// The initramfs on disk.
-#[derive(Debug, Clone, Serialize)]
-pub struct Initramfs {
-    /// Its path.
-    pub path: PathBuf,
-    /// Its length.
-    pub bytes: u64,
-    /// What it was made from and is newer now.
-    pub older_than: Vec<String>,
-}
-
-impl Initramfs {
-    /// The file at `path`, compared with what it is made from; None when it is not there.
-    ///
-    /// By inode change time: a package manager sets modification times back.
-    #[must_use]
-    pub fn look(path: &Path, inputs: &[PathBuf]) -> Option<Self> {
-        let own = Source::now(path).ok()?;
-        let older_than = inputs
-            .iter()
-            .filter(|input| Source::now(input).is_ok_and(|s| s.changed_ns > own.changed_ns))
-            .map(|input| input.display().to_string())
-            .collect();
-        Some(Self {
-            path: path.to_owned(),
-            bytes: own.bytes,
-            older_than,
-        })
-    }
-}
-
 const SYSCTLS: [&str; 5] = [
     "kernel.panic_on_oops",
     "kernel.unknown_nmi_panic",
@@ -133,7 +104,7 @@ impl Facts {
             is_root: rustix::process::geteuid().is_root(),
             config: Ok(String::new()),
             memory,
-            estimate_mib: estimate::kept().map(|m| m.need().measured_mib),
+            estimate_mib: estimate::kept(Path::new(STATE_FOLDER)).map(|m| m.need().measured_mib),
             loaded: kexec::is_loaded(),
             record: Record::read(),
             image: usable(image, memory, initramfs.as_ref()),

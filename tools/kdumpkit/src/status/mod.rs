@@ -9,9 +9,10 @@ mod tests;
 
 use crate::config::{Config, DEFAULT_PATH};
 use crate::load::image::Image;
+use crate::load::initramfs::{self, Initramfs};
 use anyhow::Result;
 use clap::Args;
-use facts::{Facts, Initramfs};
+use facts::Facts;
 use judge::{Finding, Level, judge};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -28,7 +29,7 @@ const EXIT_MISSING: u8 = 4;
 #[derive(Debug, Args)]
 pub struct StatusArgs {
     /// The configuration
-    #[arg(long, env = "KDUMPKIT_CONFIG", default_value = DEFAULT_PATH)]
+    #[arg(long, default_value = DEFAULT_PATH)]
     config: PathBuf,
     /// One JSON object: captured, findings, facts
     #[arg(long)]
@@ -77,9 +78,7 @@ fn read(path: &Path) -> Facts {
         .to_string_lossy()
         .into_owned();
     let image = Image::chosen(load.kernel.as_deref(), &release);
-    let mut inputs: Vec<PathBuf> = image.iter().map(|image| image.path.clone()).collect();
-    inputs.push(path.to_owned());
-    inputs.push(PathBuf::from(format!("/lib/modules/{release}/modules.dep")));
+    let inputs = initramfs::inputs(path, &load, &release);
     let initramfs = Initramfs::look(&load.initramfs_path(&release), &inputs);
     let mut facts = Facts::read(image, initramfs);
     facts.config = config

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Facts to findings, without a machine.
 
-use super::facts::{Facts, Initramfs};
+use super::facts::Facts;
 use super::judge::{Level, judge};
+use crate::load::initramfs::Initramfs;
 use crate::load::iomem::{CrashMemory, Region};
 use crate::load::record::{Record, Source};
 use std::path::{Path, PathBuf};

@@ -59,8 +59,10 @@ fn crash_loop(case: &Case) -> Result<()> {
         &case.devices[..],
     ]
     .concat();
-    machine.deadline = Duration::from_secs(400);
-    machine.silence = Duration::from_secs(200);
+    machine.memory_mib = 768;
+    // Only the capture kernels are heard; a boot of the system says nothing.
+    machine.deadline = Duration::from_secs(900);
+    machine.silence = Duration::from_secs(600);
     let end = machine.run(&mut |_| {})?;
     ensure!(end == End::Off, "{end:?}, see {}", bench.folder.display());
     let console =

@@ -145,13 +145,24 @@ pub fn write_script_initramfs(
         script: Some(format!("{FUNCTIONS}{script}")),
         ..GuestRole::default()
     });
+    write_initramfs(bench, path, modules, &role, files)
+}
+
+/// An initramfs whose /init plays `role`.
+pub fn write_initramfs(
+    bench: &Bench,
+    path: &Path,
+    modules: &[&str],
+    role: &Role,
+    files: Vec<(String, PathBuf)>,
+) -> Result<()> {
     Recipe {
         release: &bench.kernel.release,
         kdumpkit: kdumpkit(),
         busybox: &bench.tree.buildroot()?.join("usr/bin/busybox"),
         modules: &bench.kernel.stock_modules()?,
         module_names: modules.iter().map(|m| (*m).to_owned()).collect(),
-        role: &role,
+        role,
         files,
     }
     .write(path)

@@ -4,4 +4,5 @@
 mod addresses;
 mod early;
 mod guest;
+mod minimum;
 mod refusals;

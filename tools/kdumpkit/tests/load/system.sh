@@ -18,7 +18,9 @@ mkdir -p /usr/lib/modules
 mount -t tmpfs none /usr/lib/modules
 mkdir "/usr/lib/modules/$release"
 mount --bind "$stock" "/usr/lib/modules/$release"
-export KDUMPKIT_CONFIG="$folder/kdumpkit.toml"
+mkdir -p /etc/kdumpkit
+mount -t tmpfs none /etc/kdumpkit
+cp "$folder/kdumpkit.toml" /etc/kdumpkit/
 
 install_ours() {
 	for dir in usr/sbin usr/share/initramfs-tools usr/lib/dracut; do cp -r "$folder/install/$dir/." "/$dir"; done
@@ -50,7 +52,7 @@ dracut)
 	make() { # IMAGE ARGUMENT...
 		image=$1
 		shift
-		dracut --force --no-hostonly --modules "base kernel-modules rootfs-block udev-rules fs-lib shutdown ${ours:-}" \
+		dracut --force --no-hostonly --modules "base kernel-modules rootfs-block udev-rules fs-lib ${ours:-}" \
 			--drivers "virtio_pci virtio_blk ext4" --zstd --kver "$release" "$@" "$folder/$image"
 	}
 	make plain.img

@@ -21,6 +21,7 @@ use super::report::Reporter;
 use super::{modules, system};
 use crate::config::{Action, Config, Hooks, Initramfs, Kind, Target};
 use crate::config::{FileSystem, Save, When};
+use crate::estimate::probe;
 use crate::event::Event;
 use anyhow::{Result, ensure};
 use collect::VMCORE;
@@ -103,6 +104,7 @@ pub fn run(role: &CaptureRole, reporter: &mut Reporter) -> Result<Action> {
         Path::new(VMCORE).exists(),
         "{VMCORE} is missing: this is not a capture kernel"
     );
+    probe::start();
     quiet_devices();
     for name in &role.modules {
         // A target that needs it will say so; the others must have their turn.

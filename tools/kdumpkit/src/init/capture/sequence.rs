@@ -5,6 +5,7 @@ use super::attempt::{self, Outcome};
 use super::summary::{Result as TargetResult, Summary};
 use super::{CaptureRole, hooks};
 use crate::config::{Action, Target, When};
+use crate::estimate::probe;
 use crate::event::Event;
 use crate::init::report::Reporter;
 use crate::init::system;
@@ -31,6 +32,7 @@ pub fn run(role: &CaptureRole, reporter: &mut Reporter) -> Action {
         }
     }
     let saved = summary.saved();
+    summary.memory = probe::measured();
     leave_summary(&summary, reporter);
     let action = ended_by.unwrap_or(match (saved, role.config.failure_action) {
         (true, _) | (false, Action::Next) => role.config.final_action,

@@ -3,6 +3,7 @@
 
 use super::CaptureRole;
 use crate::config::Target;
+use crate::estimate::need::Measured;
 use crate::init::system;
 use serde::Serialize;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -25,6 +26,8 @@ pub struct Summary {
     pub stamp: String,
     /// Every target, in order.
     pub results: Vec<Result>,
+    /// What the capture kernel's memory was until then.
+    pub memory: Option<Measured>,
 }
 
 /// What happened to one target.
@@ -57,6 +60,7 @@ impl Summary {
             release: system::release(),
             stamp: stamp(now.map_or(0, |d| d.as_secs())),
             results: Vec::new(),
+            memory: None,
         }
     }
 

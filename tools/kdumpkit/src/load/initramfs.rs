@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The capture initramfs: is it there, is it newer than what it is made from; built when it is not.
+
+use super::config::LoadConfig;
+use super::image::Image;
+use super::record::Source;
+use crate::atomic;
+use crate::config::Config;
+use crate::initramfs::{Sources, build};
+use anyhow::{Context, Result, ensure};
+use serde::Serialize;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The initramfs on disk.
+#[derive(Debug, Clone, Serialize)]
+pub struct Initramfs {
+    /// Its path.
+    pub path: PathBuf,
+    /// Its length.
+    pub bytes: u64,
+    /// What it was made from and is newer now.
+    pub older_than: Vec<String>,
+}
+
+impl Initramfs {
+    /// The file at `path`, compared with what it is made from; None when it is not there.
+    ///
+    /// By inode change time: a package manager sets modification times back.
+    #[must_use]
+    pub fn look(path: &Path, inputs: &[PathBuf]) -> Option<Self> {
+        let own = Source::now(path).ok()?;
+        let older_than = inputs
+            .iter()
+            .filter(|input| Source::now(input).is_ok_and(|s| s.changed_ns > own.changed_ns))
+            .map(|input| input.display().to_string())
+            .collect();
+        Some(Self {
+            path: path.to_owned(),
+            bytes: own.bytes,
+            older_than,
+        })
+    }
+}
+
+/// What a capture initramfs for kernel `release` is made from: kernel, modules, configuration, this program.
+#[must_use]
+pub fn inputs(config: &Path, load: &LoadConfig, release: &str) -> Vec<PathBuf> {
+    let image = Image::chosen(load.kernel.as_deref(), release);
+    let mut inputs: Vec<PathBuf> = image.into_iter().map(|image| image.path).collect();
+    inputs.push(format!("/lib/modules/{release}/modules.dep").into());
+    inputs.push(config.to_owned());
+    inputs.extend(std::env::current_exe());
+    inputs
+}
+
+/// The capture initramfs for kernel `release` by the configuration at `path`; builds it when it is not there or old.
+///
+/// # Errors
+/// It cannot be built, or `[load] initramfs` names one that does not exist.
+pub fn ensure_built(path: &Path, config: &Config, release: &str) -> Result<PathBuf> {
+    let output = config.load.initramfs_path(release);
+    if config.load.initramfs.is_some() {
+        ensure!(
+            output.exists(),
+            "there is no initramfs {}, which [load] initramfs names",
+            output.display()
+        );
+        return Ok(output);
+    }
+    let state = Initramfs::look(&output, &inputs(path, &config.load, release));
+    let why = match state {
+        Some(state) if state.older_than.is_empty() => return Ok(output),
+        Some(state) => format!("{} changed", state.older_than.join(", ")),
+        None => "there was none".to_owned(),
+    };
+    let built = Sources::of_this_machine(Some(release))
+        .and_then(|sources| build(config, &sources))
+        .with_context(|| format!("building the capture initramfs of {}", path.display()))?;
+    for warning in &built.warnings {
+        eprintln!("kdumpkit: warning: {warning}");
+    }
+    output.parent().map_or(Ok(()), fs::create_dir_all)?;
+    atomic::write(&output, &built.image)?;
+    println!(
+        "built {} ({} bytes): {why}",
+        output.display(),
+        built.image.len()
+    );
+    Ok(output)
+}

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The smallest crashkernel= with which a dump comes out, by trying, beside what `kdumpkit estimate` says from one capture.
+
+use crate::guest::{Bench, kdumpkit, write_initramfs, write_script_initramfs};
+use anyhow::{Context, Result, ensure};
+use kdumpkit::event::Event;
+use kdumpkit::init::{CaptureRole, Role};
+use kdumpkit::vm::{End, Machine};
+use std::fs::File;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+/// Enough for anything; here the memory is measured.
+const PLENTY_MIB: u32 = 256;
+/// The search's step.
+const STEP_MIB: u32 = 4;
+const DRIVERS: [&str; 2] = ["virtio_blk", "ext4"];
+
+/// One crash with this crashkernel=. Is the dump on the disk?
+fn captures(bench: &Bench, crashkernel_mib: u32) -> Result<bool> {
+    File::create(bench.folder.join("dump.img"))?.set_len(512 << 20)?;
+    bench.run_tool("mke2fs", &["-q", "-F", "-t", "ext4", "dump.img"])?;
+    let mut machine = Machine::new(
+        &bench.tree,
+        bench.accel,
+        bench.kernel.image(),
+        bench.folder.join("guest.initramfs"),
+        bench.folder.clone(),
+    );
+    machine.cmdline = format!("crashkernel={crashkernel_mib}M sysrq_always_enabled");
+    machine.disks = vec!["dump.img".into()];
+    machine.deadline = Duration::from_secs(150);
+    let mut dumped = false;
+    let end = machine.run(&mut |event| dumped |= matches!(event, Event::Dump { .. }))?;
+    let works = dumped && end == End::Off;
+    println!(
+        "crashkernel={crashkernel_mib}M: {}",
+        if works { "dump" } else { "no dump" }
+    );
+    Ok(works)
+}
+
+fn build(bench: &Bench) -> Result<()> {
+    let capture = bench.folder.join("capture.initramfs");
+    let modules = DRIVERS.map(String::from).to_vec();
+    let role = Role::Capture(Box::new(CaptureRole::one_disk(
+        "/dev/vda", "ext4", "crash", modules,
+    )));
+    write_initramfs(bench, &capture, &DRIVERS, &role, Vec::new())?;
+    let files = vec![
+        (
+            format!("boot/vmlinuz-{}", bench.kernel.release),
+            bench.kernel.image(),
+        ),
+        ("capture.initramfs".into(), capture),
+    ];
+    let script =
+        "kdumpkit load --initramfs /capture.initramfs && echo c >/proc/sysrq-trigger; exit 1";
+    let guest = bench.folder.join("guest.initramfs");
+    write_script_initramfs(bench, &guest, &[], script, files)
+}
+
+/// `crashkernel_mib` and `measured_mib` of what the capture left on the disk.
+fn estimate(bench: &Bench) -> Result<(u32, u32)> {
+    let name = "kdumpkit-summary.json";
+    bench.run_tool(
+        "debugfs",
+        &["dump.img", "-R", &format!("dump crash/{name} {name}")],
+    )?;
+    let output = Command::new(kdumpkit())
+        .args(["estimate", "--json", "--summary"])
+        .arg(bench.folder.join(name))
+        .arg("--state")
+        .arg(&bench.folder)
+        .output()?;
+    let words = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "kdumpkit estimate: {words}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    println!("{}", String::from_utf8_lossy(&output.stdout));
+    let mib = |name: &str| -> Result<u32> {
+        let value = report["need"][name]
+            .as_u64()
+            .with_context(|| name.to_owned())?;
+        Ok(u32::try_from(value)?)
+    };
+    Ok((mib("crashkernel_mib")?, mib("measured_mib")?))
+}
+
+/// The smallest size that works, when `most_mib` does.
+fn smallest(bench: &Bench, most_mib: u32) -> Result<u32> {
+    let (mut bad, mut good) = (48, most_mib);
+    while good - bad > STEP_MIB {
+        let middle = (bad + (good - bad) / 2).next_multiple_of(STEP_MIB);
+        if captures(bench, middle)? {
+            good = middle;
+        } else {
+            bad = middle;
+        }
+    }
+    Ok(good)
+}
+
+/// What estimate says must be enough.
+#[test]
+#[ignore = "needs QEMU and the build root"]
+fn estimate_when_followed_captures() -> Result<()> {
+    let bench = Bench::new("estimate")?;
+    build(&bench)?;
+    ensure!(
+        captures(&bench, PLENTY_MIB)?,
+        "no dump with {PLENTY_MIB} MiB, see {}",
+        bench.folder.display()
+    );
+    let (crashkernel, measured) = estimate(&bench)?;
+    ensure!(
+        measured > 64 && crashkernel > measured && crashkernel < PLENTY_MIB,
+        "{crashkernel} {measured}"
+    );
+    ensure!(
+        captures(&bench, crashkernel)?,
+        "no dump with the estimated {crashkernel} MiB, see {}",
+        bench.folder.display()
+    );
+    bench.done()
+}
+
+#[test]
+#[ignore = "a benchmark of several minutes"]
+fn bench_smallest_crashkernel_beside_the_estimate() -> Result<()> {
+    let bench = Bench::new("minimum")?;
+    build(&bench)?;
+    ensure!(
+        captures(&bench, PLENTY_MIB)?,
+        "no dump with {PLENTY_MIB} MiB"
+    );
+    let (crashkernel, measured) = estimate(&bench)?;
+    let smallest = smallest(&bench, PLENTY_MIB)?;
+    let initramfs = Path::new(&bench.folder)
+        .join("capture.initramfs")
+        .metadata()?
+        .len();
+    println!(
+        "disk: smallest crashkernel= that works {smallest}M, measured need {measured} MiB, estimate {crashkernel}M \
+         (initramfs {initramfs} bytes)"
+    );
+    ensure!(crashkernel >= smallest, "the estimate is too small");
+    bench.done()
+}
