@@ -98,9 +98,9 @@ impl Decoder {
                 .zlib
                 .zlib_decompress(data, page)
                 .map_err(|e| bad(e.to_string()))?,
-            Codec::Lzo => lzo1x::decompress(data, page)
+            Codec::Lzo => lzo::decompress(data, page)
                 .map(|()| page.len())
-                .map_err(|e| bad(format!("{e:?}")))?,
+                .map_err(|e| bad(e.to_string()))?,
             Codec::Snappy => {
                 let announced = snap::raw::decompress_len(data).map_err(|e| bad(e.to_string()))?;
                 if announced == page.len() {

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! LZO1X compression of one page.
+//! LZO1X compression of one page; [`decompress`] is the other way.
 //!
 //! The libraries at hand clear 32 KiB of dictionary for every 4 KiB page, which costs more than the compression. Here
 //! the dictionary is small and entries of earlier pages are told apart by a number, so nothing is cleared. The stream
 //! format is described in the kernel's Documentation/staging/lzo.rst; any LZO1X decoder reads it.
+
+mod decompress;
+
+pub use decompress::decompress;
 
 const HASH_BITS: u32 = 12;
 const MIN_MATCH: usize = 4;
@@ -153,9 +157,15 @@ mod tests {
     fn round_trip(lzo: &mut Lzo, page: &[u8]) {
         let mut out = vec![0; page.len() + page.len() / 16 + 67];
         let bytes = lzo.compress(page, &mut out).expect("room");
-        let mut back = vec![0xee; page.len()];
-        lzo1x::decompress(&out[..bytes], &mut back).expect("valid stream");
-        assert!(back == page, "{} bytes came back differently", page.len());
+        // Somebody else's decoder as well.
+        type Decoder = fn(&[u8], &mut [u8]) -> bool;
+        let theirs: Decoder = |from, to| lzo1x::decompress(from, to).is_ok();
+        let ours: Decoder = |from, to| decompress(from, to).is_ok();
+        for decoder in [theirs, ours] {
+            let mut back = vec![0xee; page.len()];
+            assert!(decoder(&out[..bytes], &mut back), "valid stream");
+            assert!(back == page, "{} bytes came back differently", page.len());
+        }
     }
 
     #[test]
@@ -189,6 +199,53 @@ mod tests {
             let page: Vec<u8> = fill.to_le_bytes().repeat(8);
             round_trip(&mut lzo, &page);
         }
+    }
+
+    /// Whatever the stream, both decoders say the same; what somebody else's encoder writes has instructions that ours does
+    /// not write.
+    #[test]
+    fn decoders_agree_on_good_and_bad_streams() {
+        let mut state = 7u64;
+        let mut random = move |below: u64| {
+            state = state
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            (state >> 33) % below
+        };
+        let (mut good, mut bad) = (0, 0);
+        for _ in 0..20_000 {
+            let bytes = 1 + random(5000) as usize;
+            let (spread, alphabet) = (1 + random(3000), 1 + random(200));
+            let mut page: Vec<u8> = Vec::new();
+            while page.len() < bytes {
+                let back = 1 + random(spread) as usize;
+                let byte = random(alphabet) as u8;
+                let repeated = page.len().checked_sub(back).filter(|_| random(8) > 0);
+                page.push(repeated.map_or(byte, |at| page[at]));
+            }
+            let mut stream = lzo1x::compress(&page, lzo1x::CompressLevel::default());
+            if random(3) > 0 {
+                for _ in 0..=random(3) {
+                    let at = random(stream.len() as u64) as usize;
+                    stream[at] = random(256) as u8;
+                }
+                stream.truncate(stream.len() - random(3).min(stream.len() as u64 - 1) as usize);
+            }
+            // A version mark is no part of what dumps have.
+            if stream[0] == 17 {
+                continue;
+            }
+            let (mut theirs, mut ours) = (vec![0; bytes], vec![0; bytes]);
+            let valid = lzo1x::decompress(&stream, &mut theirs).is_ok();
+            assert_eq!(
+                valid,
+                decompress(&stream, &mut ours).is_ok(),
+                "{stream:02x?}"
+            );
+            assert!(!valid || theirs == ours);
+            *if valid { &mut good } else { &mut bad } += 1;
+        }
+        assert!(good > 5000 && bad > 5000, "{good} {bad}");
     }
 
     #[test]
