@@ -93,6 +93,9 @@ pub struct FilterArgs {
     /// Write only the kernel log of VMCORE, as text
     #[arg(long, conflicts_with_all = ["level", "compression"])]
     pub dump_dmesg: bool,
+    /// Say how many pages of each class a running (/proc/kcore) or crashed system has; nothing is written
+    #[arg(long, conflicts_with_all = ["level", "compression", "explain", "dump_dmesg", "rearrange", "split", "reassemble"])]
+    pub mem_usage: bool,
     /// Say what page frame PFN is used for, and which dump levels leave it out
     #[arg(long, value_name = "PFN", value_parser = number)]
     pub explain: Option<u64>,
@@ -145,6 +148,7 @@ Examples:
   kdumpkit filter -F -d 31 --stream zstd /proc/vmcore | ssh host 'cat > stream'
   kdumpkit filter -R dump < stream                           what the other end does, now or later
   kdumpkit filter --dump-dmesg dump log                      the kernel log as text
+  kdumpkit filter --mem-usage /proc/kcore                    how many pages of which class this system has
   kdumpkit filter --explain 0x1a2b dump                      why a page was kept or left out";
 
 /// A decimal or 0x-hexadecimal number.

@@ -39,6 +39,17 @@ pub enum Task {
         /// `-f`.
         overwrite: bool,
     },
+    /// `--mem-usage`.
+    MemUsage {
+        /// /proc/kcore, or a dump.
+        source: PathBuf,
+        /// `-i`.
+        info: Option<PathBuf>,
+        /// Threads that look for pages of zeros.
+        threads: usize,
+        /// `--json`.
+        json: bool,
+    },
     /// `--explain`.
     Explain {
         /// The dump.
@@ -124,6 +135,20 @@ impl Task {
             return Ok(Task::Generate { vmlinux, output });
         }
         let files = args.files.as_slice();
+        if args.mem_usage {
+            let [source] = files else {
+                bail!(
+                    "--mem-usage takes one file, /proc/kcore or VMCORE; {} were given",
+                    files.len()
+                );
+            };
+            return Ok(Task::MemUsage {
+                source: source.clone(),
+                info: args.info.clone(),
+                threads: threads(args.num_threads),
+                json: args.json,
+            });
+        }
         if let Some(pfn) = args.explain {
             let [dump] = files else {
                 bail!(

@@ -2,7 +2,7 @@
 //! `kdumpkit filter`: writes the part of a vmcore that is worth keeping.
 //!
 //! The same command runs under the name makedumpfile, with its options. [`args`] is the command line, [`job`] what it
-//! asks for after checking, [`run`] does a filter job, [`extract`] the commands that only read, [`report`] and
+//! asks for after checking, [`run`] does a filter job, [`extract`] and [`usage`] the commands that only read, [`report`] and
 //! [`progress`] are what the person sees.
 
 mod args;
@@ -11,6 +11,7 @@ mod job;
 mod progress;
 mod report;
 mod run;
+mod usage;
 
 pub use args::FilterArgs;
 pub(crate) use run::open;
@@ -68,6 +69,12 @@ pub fn main(args: &FilterArgs) -> anyhow::Result<ExitCode> {
             log,
             overwrite,
         } => extract::dump_dmesg(&dump, info.as_deref(), &log, overwrite),
+        Task::MemUsage {
+            source,
+            info,
+            threads,
+            json,
+        } => usage::mem_usage(&source, info.as_deref(), threads, json),
         Task::Explain { dump, info, pfn } => extract::explain(&dump, info.as_deref(), pfn),
     };
     let Err(error) = result else {
