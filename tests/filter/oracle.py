@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Independent oracle: which pages of a raw vmcore a filtered dump must not miss.
 
-    oracle.py VMLINUX RAW FILTERED...
+    oracle.py VMLINUX RAW OURS [PEER...]
 
 From the raw vmcore drgn walks the kernel's own structures (never the page classes of kdumpkit): slab objects, page
 tables, kernel stacks, vmalloc areas, per-CPU areas, modules, the kernel image, struct page itself, compound kernel
-pages. Every page found must be in each filtered dump, with the same bytes. Exit status 1 when one misses any.
+pages. Every page found must be in the filtered dump, with the same bytes. Exit status 1 when OURS misses any; what other
+programs' dumps miss is printed beside it.
 """
 
 import collections
@@ -234,17 +235,17 @@ def main():
     print(f"{raw_path}: {len(union)} pages must be kept")
     for what, pfns in oracle.found.items():
         print(f"  {what:<20} {len(pfns):>8} pages, {oracle.skipped[what]} not translated")
-    status = 0 if len(oracle.found) >= 9 else 1
-    if status:
+    walked = len(oracle.found) >= 9
+    if not walked:
         print(f"only {len(oracle.found)} of 9 kinds of kernel memory were walked")
-    for path in dumps:
-        for word, pfns in zip(("missing", "different"), check(raw, oracle.found, path)):
+    results = {path: check(raw, oracle.found, path) for path in dumps}
+    for path, result in results.items():
+        for word, pfns in zip(("missing", "different"), result):
             print(f"{path}: {len(pfns)} pages {word}")
             for what, wanted in oracle.found.items():
                 if wanted & pfns:
                     print(f"  {what:<20} {len(wanted & pfns):>8} {word}, first {min(wanted & pfns):#x}")
-            status |= bool(pfns)
-    sys.exit(status)
+    sys.exit(not walked or any(results[dumps[0]]))
 
 
 if __name__ == "__main__":
