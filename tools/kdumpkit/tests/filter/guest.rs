@@ -64,7 +64,7 @@ impl Guest {
     fn boot(&self, kernel: &Kernel, memory_mib: u32) {
         let accel =
             Accel::probe(&self.tree, kernel, kdumpkit(), &self.folder).expect("probing KVM");
-        self.make_disk(DISK, u64::from(memory_mib) * 2 << 20, true);
+        self.make_disk(DISK, u64::from(memory_mib) << 21, true);
         self.make_disk(FILES, 1 << 30, true);
         self.make_disk(FLAGS, 64 << 20, false);
         let initramfs = self.write_initramfses(kernel, memory_mib);
@@ -227,14 +227,10 @@ impl Guest {
             recipe.write(&path).expect(name);
             path
         };
-        let capture = Role::Capture(CaptureRole {
-            modules: vec!["virtio_blk".into(), "ext4".into()],
-            device: "/dev/vda".into(),
-            filesystem: "ext4".into(),
-            folder: "crash".into(),
-            collector: Collector::Elf,
-            hang: false,
-        });
+        let drivers = vec!["virtio_blk".to_owned(), "ext4".to_owned()];
+        let mut capture = CaptureRole::one_disk("/dev/vda", "ext4", "crash", drivers);
+        capture.collector = Collector::Elf;
+        let capture = Role::Capture(Box::new(capture));
         let capture = write(
             "capture.initramfs",
             &capture,
