@@ -103,11 +103,16 @@ impl Drop for Shield<'_> {
         if let Some(aer) = &self.aer {
             aer.unmask(self.port);
         }
-        for (register, control, status) in self.express.iter().flatten() {
-            register.unmask(self.port, *control, *status);
+        for (register, _, status) in self.express.iter().flatten() {
+            register.clear_new(self.port, *status);
         }
+        // Before the slot reports again: what is left by now is no trace of the reset, but a button that was pressed
+        // meanwhile, and pciehp would throw it away.
         if let Some(ignore) = self.ignore_hotplug {
             self.port.replace_ignore_hotplug(ignore);
+        }
+        for (register, control, _) in self.express.iter().flatten() {
+            register.write_if_masked(self.port, *control, *control);
         }
     }
 }
@@ -121,13 +126,12 @@ impl ExpressRegister {
         (self, control, status)
     }
 
-    /// Clears the status bits that are new, then unmasks.
-    fn unmask(self, port: &PciDev, control: u16, status_before: u16) {
+    /// Clears the status bits that are new.
+    fn clear_new(self, port: &PciDev, status_before: u16) {
         let new = port.read_express(self.status) & !status_before & self.clear as u16;
         if new != 0 {
             port.write_express(self.status, new);
         }
-        self.write_if_masked(port, control, control);
     }
 
     /// A slot takes every write for a command, which leaves a trace itself: none is written when nothing is masked.
