@@ -9,4 +9,5 @@ mod story;
 
 pub use accel::Accel;
 pub use machine::{CONSOLE, End, Machine, QMP};
+pub use qmp::human;
 pub use story::Story;

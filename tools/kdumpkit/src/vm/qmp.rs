@@ -3,7 +3,7 @@
 
 use super::QMP;
 use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsRawFd;
@@ -20,10 +20,23 @@ const MAX_LINES: usize = 100;
 /// # Errors
 /// There is no QEMU, it does not answer in time, or it refuses.
 pub(super) fn inject_nmi(folder: &Path) -> Result<()> {
-    execute(folder, "inject-nmi").context("QMP inject-nmi")
+    execute(folder, "inject-nmi", None).context("QMP inject-nmi")?;
+    Ok(())
 }
 
-fn execute(folder: &Path, command: &str) -> Result<()> {
+/// Runs a command of the human monitor in the QEMU whose socket is in `folder`; its output, in which it may say that it
+/// failed.
+///
+/// # Errors
+/// There is no QEMU, or it does not answer in time.
+pub fn human(folder: &Path, command: &str) -> Result<String> {
+    let arguments = json!({ "command-line": command });
+    let said = execute(folder, "human-monitor-command", Some(arguments))
+        .with_context(|| format!("QEMU's monitor: {command}"))?;
+    Ok(said.as_str().unwrap_or_default().trim().to_owned())
+}
+
+fn execute(folder: &Path, command: &str, arguments: Option<Value>) -> Result<Value> {
     // By way of a descriptor: a socket's path may have 107 bytes only.
     let folder = File::open(folder)?;
     let path = format!("/proc/self/fd/{}/{QMP}", folder.as_raw_fd());
@@ -31,26 +44,29 @@ fn execute(folder: &Path, command: &str) -> Result<()> {
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
     let mut lines = BufReader::new(stream.try_clone()?);
-    for command in ["qmp_capabilities", command] {
-        writeln!(stream, r#"{{"execute": "{command}"}}"#)?;
-        answer(&mut lines).with_context(|| command.to_owned())?;
+    writeln!(stream, "{}", json!({ "execute": "qmp_capabilities" }))?;
+    answer(&mut lines).context("qmp_capabilities")?;
+    let mut request = json!({ "execute": command });
+    if let Some(arguments) = arguments {
+        request["arguments"] = arguments;
     }
-    Ok(())
+    writeln!(stream, "{request}")?;
+    answer(&mut lines).with_context(|| command.to_owned())
 }
 
-fn answer(lines: &mut impl BufRead) -> Result<()> {
+fn answer(lines: &mut impl BufRead) -> Result<Value> {
     for _ in 0..MAX_LINES {
         let mut line = String::new();
         ensure!(
             lines.read_line(&mut line)? > 0,
             "QEMU closed the connection"
         );
-        let value: Value = serde_json::from_str(&line).context("understanding QEMU")?;
+        let mut value: Value = serde_json::from_str(&line).context("understanding QEMU")?;
         if let Some(error) = value.get("error") {
             bail!("{error}");
         }
-        if value.get("return").is_some() {
-            return Ok(());
+        if let Some(value) = value.get_mut("return") {
+            return Ok(value.take());
         }
     }
     bail!("no answer among {MAX_LINES} lines")

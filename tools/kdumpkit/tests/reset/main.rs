@@ -4,6 +4,7 @@
 
 mod dma;
 mod dumps;
+mod events;
 mod guest;
 mod single;
 mod topologies;
