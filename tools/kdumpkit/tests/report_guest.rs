@@ -58,7 +58,7 @@ fn report_when_an_interrupt_handler_took_an_exception() {
     assert!(text.contains("interrupted here:"), "{text}");
     let page = fs::read_to_string(page).expect("the page");
     assert!(
-        page.contains("handle_irq_event") && page.ends_with("</html>\n"),
+        page.contains("handle_irq_event") && page.trim_end().ends_with("</html>"),
         "{page}"
     );
 

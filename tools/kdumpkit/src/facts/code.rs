@@ -12,6 +12,11 @@ use vmcore::{Dump, VirtAddr};
 const FTRACE_CALL: &str = "ftrace_regs_call";
 const CALL_BYTES: u64 = 5;
 
+/// Lookups in unwind tables: a stack has some ten functions, and a damaged one must not take forever.
+const MAX_LOOKUPS: u32 = 200_000;
+/// Modules whose tables are read.
+const MAX_MODULES: usize = 256;
+
 /// Reads tables of modules when they are first asked for.
 pub struct Code<'a> {
     dump: &'a Dump,
@@ -21,6 +26,8 @@ pub struct Code<'a> {
     text: [Range<u64>; 2],
     table: Option<Table>,
     of_modules: HashMap<usize, (Option<Table>, Vec<Function>)>,
+    /// Lookups in unwind tables that are left.
+    budget: u32,
 }
 
 /// A function and the distance from its start.
@@ -50,6 +57,7 @@ impl<'a> Code<'a> {
             ],
             table: Table::of_kernel(dump),
             of_modules: HashMap::new(),
+            budget: MAX_LOOKUPS,
         }
     }
 
@@ -81,6 +89,7 @@ impl<'a> Code<'a> {
 
     /// How to leave the function that the instruction at `address` belongs to.
     pub(super) fn orc(&mut self, address: u64) -> Option<Entry> {
+        self.budget = self.budget.checked_sub(1)?;
         let table = if self.text.iter().any(|text| text.contains(&address)) {
             self.table?
         } else {
@@ -99,6 +108,9 @@ impl<'a> Code<'a> {
     /// Index of the module that an address lies in, with its tables read.
     fn module(&mut self, address: u64) -> Option<usize> {
         let index = self.modules.iter().position(|m| m.contains(address))?;
+        if self.of_modules.len() == MAX_MODULES && !self.of_modules.contains_key(&index) {
+            return None;
+        }
         let (dump, layout, module) = (self.dump, self.layout, &self.modules[index]);
         self.of_modules.entry(index).or_insert_with(|| {
             let functions = module.functions(dump, layout).unwrap_or_default();

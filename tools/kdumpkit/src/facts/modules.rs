@@ -14,6 +14,8 @@ use vmcore::{Dump, VirtAddr};
 const MAX_MODULES: usize = 4096;
 /// A module with as many symbols as half the kernel.
 const MAX_SYMBOLS: u64 = 256 << 10;
+/// Its names; 64 bytes each.
+const MAX_STRTAB_BYTES: u64 = 16 << 20;
 const MAX_NAME_BYTES: usize = 512;
 /// Elf64_Sym.
 const ELF_SYM_BYTES: usize = 24;
@@ -161,24 +163,35 @@ impl Module {
         let symtab = VirtAddr(layout.u64(dump, table, "mod_kallsyms.symtab")?);
         let strtab = layout.u64(dump, table, "mod_kallsyms.strtab")?;
         let raw = dump.read_bytes(symtab, count as usize * ELF_SYM_BYTES)?;
-        let mut functions: Vec<Function> = raw
+        let symbols: Vec<(u64, u64)> = raw
             .chunks_exact(ELF_SYM_BYTES)
-            .filter_map(|sym| {
-                let number = |at: usize, bytes: usize| {
-                    sym[at..at + bytes]
-                        .iter()
-                        .rev()
-                        .fold(0, |n, byte| n << 8 | u64::from(*byte))
-                };
-                let (name, start) = (number(0, 4), number(8, 8));
-                self.contains(start)
-                    .then(|| string(dump, strtab.wrapping_add(name)))
-                    .flatten()
-                    .filter(|name| !name.is_empty() && !name.starts_with("__pfx_"))
-                    .map(|name| Function { start, name })
-            })
+            .map(|sym| (number(&sym[..4]), number(&sym[8..16])))
+            .filter(|(_, start)| self.contains(*start))
             .collect();
+        // All names but the last in one piece: it is not known where the last one ends.
+        let last = symbols.iter().map(|symbol| symbol.0).max().unwrap_or(0);
+        if last > MAX_STRTAB_BYTES {
+            bail!("module {}: a symbol's name at {last:#x}", self.name);
+        }
+        let names = dump.read_bytes(VirtAddr(strtab), last as usize)?;
+        let name = |at: u64| match names.get(at as usize..).unwrap_or_default() {
+            [] => string(dump, strtab.wrapping_add(at)),
+            rest => Some(super::layout::text(&rest[..rest.len().min(MAX_NAME_BYTES)])),
+        };
+        let functions = symbols.into_iter().filter_map(|(at, start)| {
+            let name = name(at)?;
+            let named = !name.is_empty() && !name.starts_with("__pfx_");
+            named.then_some(Function { start, name })
+        });
+        let mut functions: Vec<Function> = functions.collect();
         functions.sort_by_key(|function| function.start);
         Ok(functions)
     }
+}
+
+/// A little-endian number.
+fn number(raw: &[u8]) -> u64 {
+    raw.iter()
+        .rev()
+        .fold(0, |n, byte| n << 8 | u64::from(*byte))
 }

@@ -13,7 +13,6 @@ pub use make::dump_btf;
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
-use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -152,7 +151,7 @@ pub fn main(args: &MkdfinfoArgs) -> Result<ExitCode> {
         );
     }
     match &args.output {
-        Some(path) => write_whole(path, made.text.as_bytes())?,
+        Some(path) => crate::atomic::write(path, made.text.as_bytes())?,
         None => std::io::stdout()
             .write_all(made.text.as_bytes())
             .context("writing to standard output")?,
@@ -164,20 +163,6 @@ pub fn main(args: &MkdfinfoArgs) -> Result<ExitCode> {
 fn read(path: &Path) -> Result<Vmcoreinfo> {
     let bytes = make::read_bounded(path)?;
     Vmcoreinfo::parse(&bytes).with_context(|| path.display().to_string())
-}
-
-/// Writes the file so that a half-written one never has its name.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    let partial = PathBuf::from(partial);
-    let write = || {
-        let mut file = fs::File::create(&partial)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&partial, path)
-    };
-    write().with_context(|| format!("writing {}", path.display()))
 }
 
 /// The layout out of a kernel file with debugging information, for `kdumpkit filter -x`.

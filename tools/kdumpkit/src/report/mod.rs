@@ -55,7 +55,7 @@ pub fn main(args: &ReportArgs) -> Result<ExitCode> {
     let dump = crate::filter::open(&args.dump, args.info.as_deref())?;
     let report = Report::read(&dump, &args.dump, args.log_lines);
     if let Some(page) = &args.html {
-        crate::mkdfinfo::write_whole(page, html::page(&report).as_bytes())?;
+        crate::atomic::write(page, html::page(&report)?.as_bytes())?;
     }
     let mut out = std::io::stdout().lock();
     let shown = if args.json {

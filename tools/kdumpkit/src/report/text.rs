@@ -3,7 +3,9 @@
 
 use super::Report;
 use crate::facts::cpu::{Cpu, Task};
+use crate::facts::system::MemoryUse;
 use crate::facts::unwind::{End, Stack};
+use jiff::Timestamp;
 use std::fmt::Write as _;
 
 /// How a line of the stack says that it was interrupted.
@@ -13,7 +15,7 @@ pub(super) const INTERRUPTED: &str = "interrupted here";
 pub fn text(report: &Report) -> String {
     let mut out = String::new();
     head(&mut out, report);
-    machine(&mut out, report);
+    machine_chapter(&mut out, report);
     cpus(&mut out, report);
     memory(&mut out, report);
     modules(&mut out, report);
@@ -55,36 +57,38 @@ fn head(out: &mut String, report: &Report) {
     }
 }
 
-fn machine(out: &mut String, report: &Report) {
+fn machine_chapter(out: &mut String, report: &Report) {
     let _ = writeln!(out, "\nMachine");
-    if let Some(kernel) = &report.kernel {
-        field(
-            out,
-            "kernel",
-            &format!("{} {}", kernel.release, kernel.machine),
-        );
-        field(out, "version", &kernel.version);
-    }
-    if let Some(host) = report.host() {
-        field(out, "host", host);
-    }
-    let optional = [
-        ("build id", &report.build_id),
-        ("command line", &report.cmdline),
-        ("hardware", &report.hardware),
-        ("processor", &report.processor),
-    ];
-    for (name, value) in optional {
-        if let Some(value) = value {
-            field(out, name, value);
-        }
-    }
-    field(out, "tainted", &taints(report));
-    for errors in &report.hardware_errors {
-        let what = format!("{} recovered: {}", errors.count, errors.source);
-        field(out, "hw errors", &what);
+    for (name, value) in machine(report) {
+        field(out, name, &value);
     }
     field(out, "dump", &file(report));
+}
+
+/// The machine and its kernel, name and value.
+pub(super) fn machine(report: &Report) -> Vec<(&'static str, String)> {
+    let kernel = report.kernel.as_ref();
+    let known = [
+        (
+            "kernel",
+            kernel.map(|k| format!("{} {}", k.release, k.machine)),
+        ),
+        ("version", kernel.map(|k| k.version.clone())),
+        ("host", report.host().map(str::to_owned)),
+        ("build id", report.build_id.clone()),
+        ("command line", report.cmdline.clone()),
+        ("hardware", report.hardware.clone()),
+        ("processor", report.processor.clone()),
+        ("tainted", Some(taints(report))),
+    ];
+    let recovered = report.hardware_errors.iter().map(|errors| {
+        let what = format!("{} recovered: {}", errors.count, errors.source);
+        ("hw errors", what)
+    });
+    let known = known
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)));
+    known.chain(recovered).collect()
 }
 
 fn cpus(out: &mut String, report: &Report) {
@@ -112,24 +116,27 @@ fn stack(out: &mut String, stack: &Stack) {
 }
 
 fn memory(out: &mut String, report: &Report) {
-    let Some(memory) = &report.memory else {
+    let Some(used) = &report.memory else {
         return;
     };
-    let _ = writeln!(out, "\nMemory");
-    field(out, "total", &human(memory.total));
-    for (name, bytes) in [
-        ("free", memory.free),
-        ("anonymous", memory.anonymous),
-        ("page cache", memory.file),
-        ("shared", memory.shared),
-        ("slab, shrinks", memory.slab_reclaimable),
-        ("slab, other", memory.slab_unreclaimable),
-        ("page tables", memory.page_tables),
-        ("other", memory.other()),
-    ] {
-        let percent = 100.0 * bytes as f64 / memory.total.max(1) as f64;
+    let _ = writeln!(out, "\nMemory, {}", human(used.total));
+    for (name, bytes) in memory_parts(used) {
+        let percent = 100.0 * bytes as f64 / used.total.max(1) as f64;
         field(out, name, &format!("{:<12} {percent:4.1} %", human(bytes)));
     }
+}
+
+/// What the memory was used for; the parts make up all of it.
+pub(super) fn memory_parts(used: &MemoryUse) -> [(&'static str, u64); 7] {
+    [
+        ("free", used.free),
+        ("page cache", used.file),
+        ("anonymous", used.anonymous),
+        ("slab, shrinks", used.slab_reclaimable),
+        ("slab, other", used.slab_unreclaimable),
+        ("page tables", used.page_tables),
+        ("other", used.other()),
+    ]
 }
 
 fn modules(out: &mut String, report: &Report) {
@@ -184,7 +191,10 @@ pub(super) fn when(report: &Report) -> Option<String> {
         .crash
         .uptime_s
         .map(|s| format!("{} after boot", duration(s)));
-    let time = report.crash.time.map(utc);
+    let time = report.crash.time.and_then(|seconds| {
+        let time = Timestamp::from_second(i64::try_from(seconds).ok()?).ok()?;
+        Some(time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+    });
     let parts: Vec<String> = time.into_iter().chain(uptime).collect();
     (!parts.is_empty()).then(|| parts.join(", "))
 }
@@ -196,24 +206,6 @@ fn duration(seconds: f64) -> String {
         (0, hours, minutes) => format!("{hours}:{minutes:02}:{:02} h", whole % 60),
         (days, hours, minutes) => format!("{days} days {hours}:{minutes:02} h"),
     }
-}
-
-/// A Unix time as a date (proleptic Gregorian calendar; days counted from 0000-03-01, so that leap days come last).
-fn utc(time: u64) -> String {
-    let (days, rest) = (time / 86400 + 719_468, time % 86400);
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (month, carry) = if month < 10 {
-        (month + 3, 0)
-    } else {
-        (month - 9, 1)
-    };
-    let year = era * 400 + year + carry;
-    let (h, m, s) = (rest / 3600, rest / 60 % 60, rest % 60);
-    format!("{year:04}-{month:02}-{day:02} {h:02}:{m:02}:{s:02} UTC")
 }
 
 /// Letters and meaning.
@@ -267,16 +259,6 @@ pub(super) fn human(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn utc_when_days_are_special() {
-        assert_eq!(utc(0), "1970-01-01 00:00:00 UTC");
-        assert_eq!(utc(951_782_399), "2000-02-28 23:59:59 UTC");
-        assert_eq!(utc(951_782_400), "2000-02-29 00:00:00 UTC");
-        assert_eq!(utc(1_735_689_600), "2025-01-01 00:00:00 UTC");
-        // A hostile note may say anything that fits.
-        assert!(utc(u64::MAX).ends_with("UTC"));
-    }
 
     #[test]
     fn duration_when_short_and_long() {
