@@ -60,7 +60,7 @@ fn enough_space(config: &MasterConfig) -> Result<()> {
     Ok(())
 }
 
-fn load_capture_kernel(config: &MasterConfig) -> Result<()> {
+pub(super) fn load_capture_kernel(config: &MasterConfig) -> Result<()> {
     let output = Command::new("/bin/sh")
         .args(["-c", &config.load])
         .output()

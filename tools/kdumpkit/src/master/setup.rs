@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Checks the machine and installs the systemd unit; touches no file that it has not written itself.
 
-use super::{MasterConfig, systemctl, watchdog};
+use super::{MasterConfig, crash, systemctl, watchdog};
 use crate::atomic;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::system::uname;
@@ -100,6 +100,7 @@ fn check(config: &MasterConfig) -> Vec<Finding> {
         ("watchdog", watchdog_there(config)),
         ("dump folder", dump_folder(config)),
         ("scenarios", scenarios(config)),
+        ("capture kernel", capture(config)),
     ]
 }
 
@@ -164,6 +165,16 @@ fn dump_folder(config: &MasterConfig) -> Result<String> {
         config.dumps.display(),
         space.f_bavail.saturating_mul(space.f_frsize) >> 20
     ))
+}
+
+/// Loads the capture kernel the way it will be done at every boot, and lets `kdumpkit status` judge it.
+fn capture(config: &MasterConfig) -> Result<String> {
+    crash::load_capture_kernel(config)?;
+    let status = Command::new(std::env::current_exe()?).arg("status").output()?;
+    let words = String::from_utf8_lossy(&status.stdout);
+    // 3: captured, with something to be mended.
+    ensure!(matches!(status.status.code(), Some(0 | 3)), "kdumpkit status:\n{}", words.trim());
+    Ok(format!("{} loads it, kdumpkit status agrees", config.load))
 }
 
 fn scenarios(config: &MasterConfig) -> Result<String> {
