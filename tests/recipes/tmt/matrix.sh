@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Runs what $SELECT says and gives tmt a result for each scenario. kdumpkit must be in PATH; inside the source tree or with
+# Runs what $SELECT says and gives tmt a result for each scenario. kdumpkit is $KDUMPKIT or in PATH; inside the source tree or with
 # KDUMPKIT_TREE set to it.
 set -uo pipefail
 # Not quoted: it is a list of arguments.
 # shellcheck disable=SC2086
-kdumpkit test run --fresh $SELECT --ktap --html "$TMT_TEST_DATA/report.html" --junit "$TMT_TEST_DATA/junit.xml" |
+"${KDUMPKIT:-kdumpkit}" test run --fresh $SELECT --ktap --html "$TMT_TEST_DATA/report.html" --junit "$TMT_TEST_DATA/junit.xml" |
 	tee "$TMT_TEST_DATA/output.ktap"
 status=${PIPESTATUS[0]}
 awk '

@@ -170,10 +170,16 @@ fn dump_folder(config: &MasterConfig) -> Result<String> {
 /// Loads the capture kernel the way it will be done at every boot, and lets `kdumpkit status` judge it.
 fn capture(config: &MasterConfig) -> Result<String> {
     crash::load_capture_kernel(config)?;
-    let status = Command::new(std::env::current_exe()?).arg("status").output()?;
+    let status = Command::new(std::env::current_exe()?)
+        .arg("status")
+        .output()?;
     let words = String::from_utf8_lossy(&status.stdout);
     // 3: captured, with something to be mended.
-    ensure!(matches!(status.status.code(), Some(0 | 3)), "kdumpkit status:\n{}", words.trim());
+    ensure!(
+        matches!(status.status.code(), Some(0 | 3)),
+        "kdumpkit status:\n{}",
+        words.trim()
+    );
     Ok(format!("{} loads it, kdumpkit status agrees", config.load))
 }
 

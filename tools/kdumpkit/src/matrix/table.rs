@@ -8,6 +8,7 @@ use crate::test::report::{Outcome, Report};
 use crate::tree::Tree;
 use anyhow::Result;
 use clap::Args;
+use modlogic::lkdtm::points::POINTS;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -91,43 +92,51 @@ fn kernel_part(page: &mut String, kernel: &str, reports: &[&Report]) {
     exceptions(page, reports);
 }
 
-/// One row a point, with the symbol that was probed; one column a type. A crash without a point has a row of its own.
+/// One row a point, with the symbol that was probed; one column a type.
 fn grid(page: &mut String, reports: &[&Report]) {
-    let columns = unique(
-        reports
-            .iter()
-            .filter(|r| r.crash_type != "-")
-            .map(|r| r.crash_type.as_str()),
-    );
-    let mut rows = vec![
-        ["point", "symbol"]
+    let (cells, others): (Vec<&Report>, Vec<&Report>) = reports
+        .iter()
+        .partition(|r| r.name == format!("{}-{}", r.point, r.crash_type));
+    let columns = unique(cells.iter().map(|r| r.crash_type.as_str()));
+    let head = ["point", "symbol"]
+        .into_iter()
+        .chain(columns.iter().copied());
+    let mut rows = vec![head.map(str::to_owned).collect::<Vec<_>>()];
+    let mut points = unique(cells.iter().map(|r| r.point.as_str()));
+    points.sort_by_key(|point| POINTS.iter().position(|p| p.name == *point));
+    for point in points {
+        let of_point = || cells.iter().filter(|r| r.point == point);
+        let symbol = of_point().find_map(|r| r.symbol.as_deref()).unwrap_or("");
+        let verdict = |column: &&str| {
+            of_point()
+                .find(|r| r.crash_type == *column)
+                .map_or(String::new(), |r| mark(r))
+        };
+        let row = [point.to_owned(), symbol.to_owned()]
             .into_iter()
-            .chain(columns.iter().copied())
-            .map(str::to_owned)
-            .collect(),
-    ];
-    for point in unique(reports.iter().map(|r| r.point.as_str())) {
-        let of_point: Vec<&&Report> = reports.iter().filter(|r| r.point == point).collect();
-        let symbol = of_point
-            .iter()
-            .find_map(|r| r.symbol.as_deref())
-            .unwrap_or("");
-        let mut row = vec![point.to_owned(), symbol.to_owned()];
-        let alone = of_point.iter().all(|r| r.crash_type == "-");
-        for column in &columns {
-            // The scenario of the grid; named variants of a cell are in the list below.
-            let name = format!("{point}-{column}");
-            let cell = of_point.iter().find(|r| r.name == name);
-            row.push(cell.map_or(String::new(), |r| mark(r)));
-        }
-        if alone {
-            row.push(of_point.first().map_or(String::new(), |r| mark(r)));
-            row.swap_remove(1);
-            row.truncate(columns.len() + 2);
-        }
-        rows.push(row);
+            .chain(columns.iter().map(verdict));
+        rows.push(row.collect());
     }
-    let _ = write!(page, "\n{}", rst_table(&rows));
+    if !cells.is_empty() {
+        let _ = write!(page, "\n{}", rst_table(&rows));
+    }
+    let mut rows = vec![
+        ["scenario", "point", "type", "verdict"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
+    for r in &others {
+        let point = if r.crash_type == "-" { "" } else { &r.point };
+        rows.push(vec![
+            r.name.clone(),
+            point.to_owned(),
+            r.crash_type.replace('-', ""),
+            mark(r),
+        ]);
+    }
+    if !others.is_empty() {
+        let _ = write!(page, "\n{}", rst_table(&rows));
+    }
 }
 
 fn mark(report: &Report) -> String {
