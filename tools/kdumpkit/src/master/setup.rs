@@ -79,8 +79,8 @@ fn unit(config: &Path) -> Result<String> {
          [Service]\n\
          Type=exec\n\
          ExecStart={} master --config {} resume\n\
-         StandardOutput=journal+console\n\
-         StandardError=journal+console\n\
+         StandardOutput=journal\n\
+         StandardError=journal\n\
          # The crash ends everything anyway; a restart would run the scenario twice.\n\
          Restart=no\n\
          \n\
