@@ -63,7 +63,7 @@ pub fn nfs(bench: &Bench) -> Server {
     fs::write(
         bench.folder.join("ganesha.conf"),
         format!(
-            "NFS_CORE_PARAM {{ Protocols = 4; NFS_Port = {port}; Bind_addr = 127.0.0.1; Enable_NLM = false; Enable_RQUOTA = false; }}\n\
+            "NFS_CORE_PARAM {{ allow_set_io_flusher_fail = true; Protocols = 4; NFS_Port = {port}; Bind_addr = 127.0.0.1; Enable_NLM = false; Enable_RQUOTA = false; }}\n\
              NFSv4 {{ Graceless = true; Grace_Period = 1; Lease_Lifetime = 10; RecoveryRoot = {folder}/recovery; }}\n\
              EXPORT {{ Export_Id = 1; Path = {folder}/export; Pseudo = /crash; Access_Type = RW; Squash = No_Root_Squash;\n\
              SecType = sys; Transports = TCP; Protocols = 4; PrivilegedPort = false; FSAL {{ Name = VFS; }} }}\n"

@@ -84,9 +84,13 @@ impl Output for FileOutput {
         use rustix::fs::{FallocateFlags, fallocate};
         match fallocate(&self.file, FallocateFlags::empty(), 0, bytes) {
             Ok(()) => Ok(()),
-            // No such call on this file system or device: write the zeros.
+            // No such call on this file system or device (a block device says EINVAL to a length that is not of whole
+            // blocks): write the zeros.
             Err(
-                rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NODEV | rustix::io::Errno::NOSYS,
+                rustix::io::Errno::OPNOTSUPP
+                | rustix::io::Errno::NODEV
+                | rustix::io::Errno::NOSYS
+                | rustix::io::Errno::INVAL,
             ) => {
                 let zeros = vec![0; 1 << 20];
                 for at in (0..bytes).step_by(zeros.len()) {

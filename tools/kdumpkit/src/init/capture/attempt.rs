@@ -290,3 +290,15 @@ pub fn sync(path: &Path) -> Result<()> {
         .and_then(|file| file.sync_all())
         .with_context(|| format!("fsync of {}", path.display()))
 }
+
+/// fsync of a folder: what was renamed in it is renamed for good.
+///
+/// Over NFS that is so when the call returns, for a server commits changes of a folder before it answers; and servers
+/// refuse to COMMIT a folder.
+pub fn sync_folder(path: &Path) -> Result<()> {
+    const NFS_SUPER_MAGIC: i64 = 0x6969;
+    match rustix::fs::statfs(path) {
+        Ok(found) if found.f_type == NFS_SUPER_MAGIC => Ok(()),
+        _ => sync(path),
+    }
+}

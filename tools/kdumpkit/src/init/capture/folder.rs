@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Targets with a file system: mount, log, dump under the name of an incomplete one, fsync, final name, fsync of the folder.
 
-use super::attempt::{Job, Saved, read_summary, sync};
+use super::attempt::{Job, Saved, read_summary, sync, sync_folder};
 use super::{collect, summary};
 use crate::blockdev;
 use crate::config::{FileSystem, Nfs, Save};
@@ -123,7 +123,7 @@ fn save_into(job: &Job, path: &str, name: &str) -> Result<Saved> {
     let log = folder.join(LOG);
     let logged = collect::log(&log)
         .and_then(|()| sync(&log))
-        .and_then(|()| sync(&folder))
+        .and_then(|()| sync_folder(&folder))
         .with_context(|| format!("writing the kernel log to {}", log.display()));
     match logged {
         Ok(()) => job.log_saved(),
@@ -171,7 +171,7 @@ fn dump_into(job: &Job, folder: &Path) -> Result<Option<serde_json::Value>> {
     let complete = folder.join("vmcore");
     fs::rename(&incomplete, &complete)
         .with_context(|| format!("renaming the dump to {}", complete.display()))?;
-    sync(folder)?;
+    sync_folder(folder)?;
     Ok(filter)
 }
 
@@ -215,7 +215,7 @@ fn leave_summary(parent: &Path, path: &str, name: &str) -> Result<Saved> {
             .with_context(|| format!("writing {}", incomplete.display()))?;
         sync(&incomplete)?;
         fs::rename(&incomplete, folder.join(summary::NAME))?;
-        sync(&folder)?;
+        sync_folder(&folder)?;
     }
     Ok(Saved {
         path: format!("{path}/{}", summary::NAME),
