@@ -30,7 +30,8 @@ fn captures(bench: &Bench, crashkernel_mib: u32) -> Result<bool> {
     );
     machine.cmdline = format!("crashkernel={crashkernel_mib}M sysrq_always_enabled");
     machine.disks = vec!["dump.img".into()];
-    machine.deadline = Duration::from_secs(150);
+    machine.deadline = Duration::from_secs(400);
+    machine.silence = Duration::from_secs(150);
     let mut dumped = false;
     let end = machine.run(&mut |event| dumped |= matches!(event, Event::Dump { .. }))?;
     let works = dumped && end == End::Off;
