@@ -26,10 +26,9 @@ install_ours() {
 	for dir in usr/sbin usr/share/initramfs-tools usr/lib/dracut; do cp -r "$folder/install/$dir/." "/$dir"; done
 }
 
-crash_script() { # FILE
-	printf '#!/bin/sh\n[ "${1:-}" != prereqs ] || exit 0\n%s\n%s\n' \
-		'grep -q 1 /sys/kernel/kexec_crash_loaded || exit 0' \
-		'insmod /lkdtm.ko cpoint_name=DIRECT cpoint_type=PANIC' >"$1"
+crash_script() { # FILE: for both builders, so nothing but the shell, and no exit, for dracut sources it
+	printf '#!/bin/sh\nread -r loaded </sys/kernel/kexec_crash_loaded\n%s\n' \
+		'[ "$loaded" = 0 ] || [ "${1:-}" = prereqs ] || insmod /lkdtm.ko cpoint_name=DIRECT cpoint_type=PANIC' >"$1"
 	chmod +x "$1"
 }
 
