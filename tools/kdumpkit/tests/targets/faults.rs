@@ -130,37 +130,6 @@ fn no_link_a_missing_module_and_then_a_disk() {
     bench.done();
 }
 
-/// A hook takes all memory away; the filter is killed, /init lives and does what is configured.
-#[test]
-#[ignore = "needs the build root, a prepared kernel, built modules and QEMU"]
-fn out_of_memory_ends_in_the_failure_action() {
-    let mut bench = Bench::new("oom");
-    bench.disk(1024, &EXT4);
-    let hook = bench.folder.join("eat.sh");
-    fs::write(
-        &hook,
-        "mkdir -p /run/eat && mount -t tmpfs -o size=100% tmpfs /run/eat\n\
-         free=$(sed -n 's/MemAvailable: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo)\n\
-         dd if=/dev/zero of=/run/eat/x bs=1024 count=$((free - 9000))\n",
-    )
-    .expect("the hook");
-    // Applets by name: the hook's PATH has busybox only.
-    let script = fs::read_to_string(&hook).expect("the hook");
-    let script = script
-        .replace("mkdir", "busybox mkdir")
-        .replace("&& mount", "&& busybox mount")
-        .replace("$(sed", "$(busybox sed")
-        .replace("\ndd", "\nbusybox dd");
-    fs::write(&hook, script).expect("the hook");
-    let text = format!("{DISK}deadline_s = 60\n[hooks]\npre = [{hook:?}]\n");
-    let run = failing(&bench, &text, &["virtio_blk", "ext4"]);
-    assert_eq!(run.dumps().len(), 0, "{:?}", run.events);
-    assert!(!run.failures().is_empty(), "{:?}", run.events);
-    let (dump, files) = bench.fetch("ext4");
-    assert!(dump.is_none(), "{files}");
-    bench.done();
-}
-
 /// /proc/vmcore ends early: what is there must not be taken for the whole.
 #[test]
 #[ignore = "needs the build root, a prepared kernel, built modules and QEMU"]
