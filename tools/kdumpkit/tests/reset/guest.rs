@@ -162,16 +162,7 @@ impl Bench {
         }
         machine.devices = guest.qemu.clone();
         machine.deadline = Duration::from_secs(180);
-        let mut heard = Heard::listen(&machine)?;
-        if matches!(heard.end, End::Lost(_)) && !heard.booted {
-            // Seen once, on a busy machine: not a byte on the console in 90 s. That says nothing about the
-            // module, so it is tried once more.
-            println!(
-                "the guest never came up ({:?}), starting it again",
-                heard.end
-            );
-            heard = Heard::listen(&machine)?;
-        }
+        let heard = Heard::listen(&machine)?;
         ensure!(
             heard.end == End::Off,
             "the guest did not end by itself: {:?}",
@@ -237,7 +228,6 @@ fn kdumpkit() -> &'static Path {
 /// One run of a guest, as its events tell it.
 struct Heard {
     end: End,
-    booted: bool,
     /// Output and exit status of the last script.
     said: Option<(String, i32)>,
     failed: Option<String>,
@@ -245,19 +235,13 @@ struct Heard {
 
 impl Heard {
     fn listen(machine: &Machine) -> Result<Self> {
-        let (mut booted, mut said, mut failed) = (false, None, None);
+        let (mut said, mut failed) = (None, None);
         let end = machine.run(&mut |event| match event {
-            Event::Boot { .. } => booted = true,
             Event::Script { output, status } => said = Some((output.clone(), *status)),
             Event::Failed { error, .. } => failed = Some(error.clone()),
             _ => {}
         })?;
-        Ok(Self {
-            end,
-            booted,
-            said,
-            failed,
-        })
+        Ok(Self { end, said, failed })
     }
 }
 
