@@ -41,7 +41,8 @@ fn cycle(point: &str, crash_type: &str) -> PathBuf {
 #[ignore = "crashes a guest: make check does it"]
 fn report_when_an_interrupt_handler_took_an_exception() {
     let folder = cycle("INT_HW_IRQ_EN", "EXCEPTION");
-    let dump = folder.join("INT_HW_IRQ_EN-EXCEPTION/crash/vmcore");
+    let crash = folder.join("INT_HW_IRQ_EN-EXCEPTION/crash");
+    let dump = kdumpkit::test::cycle::dump_below(&crash).expect("a dump");
     let page = folder.join("page.html");
     let (dump_name, page_name) = (dump.to_str().expect("UTF-8"), page.to_str().expect("UTF-8"));
     let output = kdumpkit(&["report", "--json", "--html", page_name, dump_name]);

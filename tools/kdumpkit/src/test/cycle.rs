@@ -87,6 +87,14 @@ fn add_story(report: &mut Report, folder: &Path) {
     report.reason = Some(format!("{reason}; {}", Story::read(&console)));
 }
 
+/// The dump in `crash`, the folder of a disk that has seen one crash: each crash makes a folder of its own in it.
+#[must_use]
+pub fn dump_below(crash: &Path) -> Option<PathBuf> {
+    let crashes = fs::read_dir(crash).into_iter().flatten();
+    let mut dumps = crashes.flatten().map(|entry| entry.path().join("vmcore"));
+    dumps.find(|dump| dump.exists())
+}
+
 impl Bench {
     /// Runs `scenario` in `folder`, which must exist.
     ///
@@ -254,10 +262,7 @@ impl Bench {
             "debugfs: {}",
             String::from_utf8_lossy(&output.stderr).trim()
         );
-        // Every crash has a folder of its own; this disk has seen one.
-        let crashes = fs::read_dir(folder.join("crash")).into_iter().flatten();
-        let mut dumps = crashes.flatten().map(|e| e.path().join("vmcore"));
-        Ok(dumps.find(|dump| dump.exists()))
+        Ok(dump_below(&folder.join("crash")))
     }
 }
 

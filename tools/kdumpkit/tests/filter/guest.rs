@@ -104,6 +104,8 @@ impl Guest {
         let (mkdfinfo, _) = rest.split_once("@load\n").expect("@load");
         fs::write(self.mkdfinfo(), mkdfinfo).expect("writing mkdfinfo");
         self.buildroot("debugfs", &[DISK, "-R", "rdump crash ."]);
+        let dump = kdumpkit::test::cycle::dump_below(&self.folder.join("crash")).expect("a dump");
+        fs::rename(dump, self.vmcore()).expect("moving the dump");
         for disk in [DISK, FILES] {
             fs::remove_file(self.folder.join(disk)).expect(disk);
         }

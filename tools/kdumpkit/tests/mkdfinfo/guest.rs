@@ -97,9 +97,7 @@ impl Guest {
 
     /// The guest's memory.
     pub fn vmcore(&self) -> PathBuf {
-        let crashes = fs::read_dir(self.folder.join("crash")).expect("the dump's folder");
-        let mut dumps = crashes.flatten().map(|e| e.path().join("vmcore"));
-        dumps.find(|path| path.exists()).expect("a dump")
+        kdumpkit::test::cycle::dump_below(&self.folder.join("crash")).expect("a dump")
     }
 
     /// Writes a file into the run's folder.
