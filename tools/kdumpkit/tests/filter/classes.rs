@@ -72,7 +72,8 @@ pub fn agree_with_the_kernel(guest: &Guest) {
             "only {theirs} pages are {}: no load? See {place}",
             class.name()
         );
-        let limit = theirs / 50 + 200;
+        // The guest goes on between its last look and the crash: pages are freed and taken.
+        let limit = theirs / 20 + 300;
         assert!(
             theirs - both <= limit && ours - both <= limit,
             "{}: {table:?}, see {place}",
