@@ -59,6 +59,39 @@ impl CrashMemory {
     }
 }
 
+/// The last crashkernel= of a command line, the one that counts.
+fn asked(cmdline: &str) -> Option<&str> {
+    let mut words = cmdline.split_whitespace();
+    words
+        .rfind(|word| word.starts_with("crashkernel="))
+        .map(|word| &word["crashkernel=".len()..])
+}
+
+/// crashkernel= asks for an address that KASLR may give to the kernel itself: it keeps away from what mem=, memmap= and
+/// hugepages= say (arch/x86/boot/compressed/kaslr.c), not from this.
+#[must_use]
+pub fn address_against_kaslr(cmdline: &str) -> bool {
+    asked(cmdline).is_some_and(|value| value.contains('@'))
+        && !cmdline.split_whitespace().any(|word| word == "nokaslr")
+}
+
+/// What to do when nothing is reserved, from the running kernel's command line.
+#[must_use]
+pub fn advice_when_none(cmdline: &str) -> &'static str {
+    match asked(cmdline) {
+        None => "boot with crashkernel=SIZE; `kdumpkit estimate` says how much",
+        Some(_) if address_against_kaslr(cmdline) => KASLR_ADVICE,
+        Some(_) => {
+            "the kernel did not reserve what crashkernel= asks for: `dmesg | grep crashkernel` says why \
+             (a value that it cannot parse, no free range of that size or at that address)"
+        }
+    }
+}
+
+/// For [`address_against_kaslr`].
+pub const KASLR_ADVICE: &str = "crashkernel= asks for an address where KASLR may put the kernel itself, at one boot and not \
+    at the next: leave out @ADDRESS, or add nokaslr";
+
 /// Where the running kernel's code is.
 #[must_use]
 pub fn kernel_code(iomem: &str) -> Option<Region> {
@@ -102,6 +135,20 @@ mod tests {
     fn crash_memory_when_read_without_privilege_is_none() {
         let text = "00000000-00000000 : System RAM\n  00000000-00000000 : Crash kernel\n";
         assert_eq!(CrashMemory::parse(text), CrashMemory::default());
+    }
+
+    #[test]
+    fn advice_when_none_names_the_likely_cause() {
+        for (cmdline, part) in [
+            ("root=/dev/vda1 quiet", "boot with crashkernel=SIZE"),
+            ("crashkernel=192M@256M", "KASLR"),
+            ("crashkernel=192M@256M nokaslr", "did not reserve"),
+            ("crashkernel=1M@1G crashkernel=4000G", "no free range"),
+        ] {
+            let advice = advice_when_none(cmdline);
+            assert!(advice.contains(part), "{cmdline}: {advice}");
+            assert_eq!(advice == KASLR_ADVICE, address_against_kaslr(cmdline));
+        }
     }
 
     #[test]

@@ -49,10 +49,13 @@ impl Plan {
     /// No memory is reserved, or the image cannot run there; every reason, with field, value and what is needed.
     pub fn check(&self) -> Result<Placement> {
         let memory = CrashMemory::parse(&fs::read_to_string("/proc/iomem")?);
-        let region = memory.main.context(
-            "no memory is reserved for a capture kernel (/proc/iomem has no \"Crash kernel\"): boot with crashkernel=SIZE, \
-             `kdumpkit estimate` says how much, and run this as root",
-        )?;
+        let region = memory.main.with_context(|| {
+            let running = fs::read_to_string("/proc/cmdline").unwrap_or_default();
+            format!(
+                "no memory is reserved for a capture kernel (/proc/iomem has no \"Crash kernel\" to this user): {}",
+                iomem::advice_when_none(&running)
+            )
+        })?;
         let bytes = fs::metadata(&self.initramfs)
             .with_context(|| format!("looking at the initramfs {}", self.initramfs.display()))?
             .len();

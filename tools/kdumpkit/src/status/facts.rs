@@ -22,6 +22,8 @@ pub struct Facts {
     pub is_root: bool,
     /// Path of the configuration, or what is wrong with it.
     pub config: Result<String, String>,
+    /// /proc/cmdline
+    pub cmdline: String,
     /// crashkernel= memory
     pub memory: CrashMemory,
     /// Peak need of the last measured capture, in MiB.
@@ -103,6 +105,7 @@ impl Facts {
                 .into_owned(),
             is_root: rustix::process::geteuid().is_root(),
             config: Ok(String::new()),
+            cmdline: text("/proc/cmdline"),
             memory,
             estimate_mib: estimate::kept(Path::new(STATE_FOLDER)).map(|m| m.need().measured_mib),
             loaded: kexec::is_loaded(),

@@ -2,6 +2,7 @@
 //! From facts to findings: what would happen on a crash right now, and what is missing.
 
 use super::facts::Facts;
+use crate::load::iomem;
 use serde::Serialize;
 
 /// How much a finding matters.
@@ -88,7 +89,7 @@ fn memory(facts: &Facts) -> Finding {
             "addresses are hidden"
         };
         let todo = if facts.is_root {
-            "boot with crashkernel=SIZE; `kdumpkit estimate` says how much"
+            iomem::advice_when_none(&facts.cmdline)
         } else {
             "run this as root"
         };
@@ -106,6 +107,9 @@ fn memory(facts: &Facts) -> Finding {
             format!("{says}, the last measured capture needed {need} MiB"),
             "boot with a larger crashkernel=",
         ),
+        _ if iomem::address_against_kaslr(&facts.cmdline) => {
+            finding(Level::Warn, what, says, iomem::KASLR_ADVICE)
+        }
         _ => finding(Level::Ok, what, says, None),
     }
 }

@@ -26,6 +26,7 @@ fn ready() -> Facts {
         release: "7.3.4".into(),
         is_root: true,
         config: Ok("/etc/kdumpkit/kdumpkit.toml".into()),
+        cmdline: "crashkernel=256M".into(),
         memory: CrashMemory {
             main: Some(region),
             low: None,
@@ -71,7 +72,7 @@ fn judge_when_all_is_right_has_nothing_to_mend() {
 #[test]
 fn judge_when_something_is_wrong_says_what() {
     type Break = fn(&mut Facts);
-    let cases: [(Break, Level, &str); 11] = [
+    let cases: [(Break, Level, &str); 12] = [
         (
             |f| f.config = Err("k.toml:3: no".into()),
             Level::Warn,
@@ -81,6 +82,11 @@ fn judge_when_something_is_wrong_says_what() {
             |f| f.memory.main = None,
             Level::Missing,
             "crashkernel: no memory is reserved",
+        ),
+        (
+            |f| f.cmdline = "crashkernel=256M@512M".into(),
+            Level::Warn,
+            "crashkernel: 256 MiB at 0x20000000-0x2fffffff",
         ),
         (
             |f| f.loaded = false,

@@ -16,7 +16,8 @@ fn capture_at(
 ) -> Result<()> {
     let bench = Bench::new(name)?;
     let guest = Guest {
-        cmdline: &format!("crashkernel={crashkernel} sysrq_always_enabled"),
+        // KASLR could put the kernel where crashkernel= wants to be.
+        cmdline: &format!("crashkernel={crashkernel} nokaslr sysrq_always_enabled"),
         memory_mib,
         script: "kdumpkit load --initramfs /capture.initramfs && echo c >/proc/sysrq-trigger".into(),
         capture: "b grep -e 'Kernel code' -e 'System RAM' /proc/iomem
