@@ -40,7 +40,11 @@ impl Guest {
             folder,
             parts: HashMap::new(),
         };
-        let kdumpkit = guest.stripped_kdumpkit();
+        let kdumpkit = guest.stripped(
+            "kdumpkit",
+            Path::new(env!("CARGO_BIN_EXE_kdumpkit")),
+            "--strip-all",
+        );
         let accel =
             Accel::probe(&guest.tree, &kernel, &kdumpkit, &guest.folder).expect("probing KVM");
         let initramfs = guest.write_initramfses(&kernel, &kdumpkit, script, crashes);
@@ -140,12 +144,11 @@ impl Guest {
         );
     }
 
-    /// The binary without debugging information: the capture kernel has little memory.
-    fn stripped_kdumpkit(&self) -> PathBuf {
-        fs::copy(env!("CARGO_BIN_EXE_kdumpkit"), self.folder.join("kdumpkit"))
-            .expect("copying kdumpkit");
-        self.run_tool("strip", &["kdumpkit"]);
-        self.folder.join("kdumpkit")
+    /// A copy without what is not installed either: the capture kernel has little memory.
+    fn stripped(&self, name: &str, from: &Path, how: &str) -> PathBuf {
+        fs::copy(from, self.folder.join(name)).expect(name);
+        self.run_tool("strip", &[how, name]);
+        self.folder.join(name)
     }
 
     fn make_disk(&self) {
@@ -199,7 +202,11 @@ impl Guest {
             wait_s: if crashes { 60 } else { 0 },
             ..GuestRole::default()
         });
-        let module = kernel.built().join("mkdfinfo.ko");
+        let module = self.stripped(
+            "mkdfinfo.ko",
+            &kernel.built().join("mkdfinfo.ko"),
+            "--strip-debug",
+        );
         let other_layout = self.patched(&module, "SIZE", "page", 64, 128);
         let conflict = self.patched(
             &module,

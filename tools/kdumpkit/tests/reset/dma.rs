@@ -17,12 +17,11 @@ page() { b dd if=/dev/mem bs=4096 skip=$(($1 / 4096)) count=1 2>/dev/null; }
 RING=$(($(r 0x2804) << 32 | $(r 0x2800)))
 HEAD=$(($(r 0x2810)))
 echo "ring $RING length $(($(r 0x2808))) head $HEAD"
-# A descriptor is 16 bytes; before its frame has come its first half is the buffer's address.
-BUFFERS=
-for i in 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17; do
-	at=$((RING + (HEAD + i) * 16))
-	BUFFERS="$BUFFERS $((0x$(b dd if=/dev/mem bs=16 skip=$((at / 16)) count=1 2>/dev/null | b od -An -tx8 -N8 | b tr -d ' ')))"
-done
+# The ring of 256 descriptors of 16 bytes is one page. Before a descriptor's frame has come its first half is the buffer's address,
+# afterwards it is not: all are read at once, and the first ones left out, because frames keep coming meanwhile.
+BUFFERS=$(page $RING | b od -An -v -w16 -tx8 | b awk -v head=$HEAD '
+	{ first[NR - 1] = $1 }
+	END { for (i = 6; i < 38; i += 2) printf " 0x%s", first[(head + i) % 256] }')
 echo "buffers$BUFFERS"
 hashes() { for buffer in $BUFFERS; do page $buffer | b md5sum; done; page $RING | b md5sum; }
 look() {
