@@ -4,6 +4,7 @@
 use super::system;
 use anyhow::{Context, Result};
 use rustix::fs::{Mode, OFlags};
+use rustix::thread::{CpuSet, sched_setaffinity};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
@@ -50,14 +51,26 @@ pub fn start(loads: &[Load]) -> Result<()> {
                     sleep(Duration::from_micros(500));
                 }
             }),
-            Load::Rcu => spawn(|| {
-                loop {
-                    wait_for_grace_period();
-                    sleep(Duration::from_millis(20));
-                }
-            }),
+            Load::Rcu => start_rcu()?,
             Load::Memory { device } => start_memory(device)?,
         }
+    }
+    Ok(())
+}
+
+/// One thread on each CPU: the timer of a thread that sleeps is on the CPU where it ran, and a CPU that hangs ends no sleep.
+fn start_rcu() -> Result<()> {
+    for cpu in 0..thread::available_parallelism()?.get() {
+        spawn(move || {
+            let mut only = CpuSet::new();
+            only.set(cpu);
+            // A thread that may run anywhere is load, too.
+            let _ = sched_setaffinity(None, &only);
+            loop {
+                wait_for_grace_period();
+                sleep(Duration::from_millis(20));
+            }
+        });
     }
     Ok(())
 }
