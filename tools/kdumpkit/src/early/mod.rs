@@ -120,14 +120,7 @@ pub fn main(args: &EarlyArgs) -> Result<ExitCode> {
                 print_sizes(&pack::pack(config, &enabled, release, output)?);
             }
         }
-        Command::Load => {
-            let result = load::load();
-            load::say(&result);
-            let words = match result? {
-                Outcome::Loaded(words) | Outcome::Stopped(words) => words,
-            };
-            let _ = fs::create_dir_all("/run/kdumpkit").and_then(|()| fs::write(SAID, words));
-        }
+        Command::Load => return load_main(),
         Command::Up { config } => {
             if let Some(config) = enabled(config)? {
                 if let Some(store) = store::open(&config.load.early.guard)? {
@@ -136,6 +129,20 @@ pub fn main(args: &EarlyArgs) -> Result<ExitCode> {
             }
         }
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs `kdumpkit early load`.
+///
+/// # Errors
+/// It cannot be loaded, which the kernel log has as well.
+pub fn load_main() -> Result<ExitCode> {
+    let result = load::load();
+    load::say(&result);
+    let words = match result? {
+        Outcome::Loaded(words) | Outcome::Stopped(words) => words,
+    };
+    let _ = fs::create_dir_all("/run/kdumpkit").and_then(|()| fs::write(SAID, words));
     Ok(ExitCode::SUCCESS)
 }
 

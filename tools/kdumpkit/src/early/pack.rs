@@ -4,6 +4,7 @@
 use super::archive::{Parts, take_apart, unpacked};
 use super::{Contents, files};
 use crate::config::Config;
+use crate::initramfs::init_program;
 use crate::initramfs::modules::ModuleTree;
 use crate::load::config::LoadConfig;
 use crate::load::image::Image;
@@ -61,7 +62,7 @@ fn write(
         modules: parts.modules.clone(),
         load: config.clone(),
     };
-    fs::copy(std::env::current_exe()?, out.join(files::PROGRAM))?;
+    fs::copy(init_program()?, out.join(files::PROGRAM))?;
     fs::set_permissions(out.join(files::PROGRAM), fs::Permissions::from_mode(0o755))?;
     fs::copy(&image.path, out.join(files::KERNEL))?;
     fs::write(out.join(files::REST), &parts.rest)?;

@@ -5,7 +5,7 @@ use super::load::{self, Load};
 use super::report::Reporter;
 use super::{modules, system};
 use crate::event::Event;
-use crate::initramfs::{self, MKDFINFO_PATH};
+use crate::initramfs::{self, MKDFINFO_PATH, MKDFINFO_SYSFS};
 use crate::load::kexec;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -15,9 +15,6 @@ use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
-
-/// The build form: the dump that it will lie beside has a note of its own.
-const MKDFINFO_SYSFS: &str = "/sys/kernel/mkdfinfo/mkdfinfo";
 
 /// What a test guest does after boot, in this order. An empty role boots and powers off.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// This machine's mkdfinfo file; the build form, because the dump it will lie beside has a note of its own.
-const MKDFINFO_SYSFS: &str = "/sys/kernel/mkdfinfo/mkdfinfo";
+pub const MKDFINFO_SYSFS: &str = "/sys/kernel/mkdfinfo/mkdfinfo";
 /// Slow to pack, built once, read at every load.
 const ZSTD_LEVEL: i32 = 19;
 
@@ -24,7 +24,7 @@ pub struct Sources {
     pub release: String,
     /// The modules of that release.
     pub modules: ModuleTree,
-    /// The static kdumpkit binary; it becomes /init.
+    /// The static kdumpkit or kdumpkit-init binary; it becomes /init.
     pub kdumpkit: PathBuf,
     /// Layout and symbols of that kernel; None: the dump's own note must do.
     pub mkdfinfo: Option<Vec<u8>>,
@@ -46,7 +46,7 @@ pub struct Built {
 }
 
 impl Sources {
-    /// This machine's own: `release` or the running kernel, this program, `/sys/kernel/mkdfinfo`.
+    /// This machine's own: `release` or the running kernel, [`super::init_program`], `/sys/kernel/mkdfinfo`.
     ///
     /// # Errors
     /// The modules of that release are not installed.
@@ -61,7 +61,7 @@ impl Sources {
         Ok(Self {
             modules: ModuleTree::open(&Path::new("/lib/modules").join(&release))?,
             release,
-            kdumpkit: std::env::current_exe().context("finding this program's own file")?,
+            kdumpkit: super::init_program()?,
             mkdfinfo,
             hostname: uname.nodename().to_string_lossy().into_owned(),
         })
@@ -212,7 +212,10 @@ fn look_up_servers(config: &mut Config) -> Result<()> {
 }
 
 /// Through the system's getent: a static program cannot load the C library's resolver modules.
-fn look_up(name: &str) -> Result<IpAddr> {
+///
+/// # Errors
+/// Nobody knows the name.
+pub fn look_up(name: &str) -> Result<IpAddr> {
     let output = Command::new("getent")
         .args(["ahosts", name])
         .output()

@@ -73,7 +73,7 @@ fn sources(args: &InitramfsArgs) -> Result<Sources> {
         (Some(folder), Some(release)) => Sources {
             modules: ModuleTree::open(folder)?,
             release: release.clone(),
-            kdumpkit: std::env::current_exe()?,
+            kdumpkit: super::init_program()?,
             mkdfinfo: None,
             hostname: rustix::system::uname()
                 .nodename()

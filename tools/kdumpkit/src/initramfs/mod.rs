@@ -12,7 +12,7 @@ pub mod modules;
 mod needed;
 
 pub use archive::Part;
-pub use build::{Built, Sources, build, pack};
+pub use build::{Built, MKDFINFO_SYSFS, Sources, build, look_up, pack};
 pub use command::{InitramfsArgs, main};
 
 use crate::init::Role;
@@ -37,7 +37,7 @@ pub const HOOK_FOLDER: &str = "etc/kdumpkit/hooks";
 pub struct Recipe<'a> {
     /// Kernel release the modules are for.
     pub release: &'a str,
-    /// The static kdumpkit binary; it becomes /init.
+    /// The static kdumpkit or kdumpkit-init binary; it becomes /init.
     pub kdumpkit: &'a Path,
     /// A static busybox.
     pub busybox: &'a Path,
@@ -98,6 +98,19 @@ pub fn append(initramfs: &Path, inside: &str, data: &[u8]) -> Result<()> {
     };
     write().with_context(|| format!("adding {inside} to {}", initramfs.display()))?;
     Ok(())
+}
+
+/// The program that becomes /init: kdumpkit-init, which is installed in ../lib/kdumpkit and built beside this one. Where
+/// it is missing, this program itself, which does all that and more, and is three times as large.
+///
+/// # Errors
+/// This program's own file cannot be found.
+pub fn init_program() -> Result<PathBuf> {
+    const NAME: &str = "kdumpkit-init";
+    let own = std::env::current_exe().context("finding this program's own file")?;
+    let folder = own.parent().unwrap_or(Path::new("/"));
+    let places = [folder.join(NAME), folder.join("../lib/kdumpkit").join(NAME)];
+    Ok(places.into_iter().find(|p| p.exists()).unwrap_or(own))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

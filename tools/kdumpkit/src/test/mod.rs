@@ -24,7 +24,7 @@ pub use matrix_run::{find_run, main as run};
 
 use crate::tree::Tree;
 use crate::vm::Accel;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use args::TestCommand;
 use cycle::Bench;
 use report::{Outcome, Report};
@@ -48,7 +48,7 @@ pub fn main(args: &TestArgs) -> Result<ExitCode> {
 fn make_bench(tree: &Tree, wanted: Option<&str>) -> Result<Bench> {
     let kernel = tree.kernel(wanted)?;
     let modules = kernel.modules()?;
-    let kdumpkit = std::env::current_exe().context("finding this program's own file")?;
+    let kdumpkit = crate::initramfs::init_program()?;
     let runs = tree.path("build/runs");
     fs::create_dir_all(&runs)?;
     let accel = Accel::probe(tree, &kernel, &kdumpkit, &runs)?;

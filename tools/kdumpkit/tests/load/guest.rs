@@ -156,9 +156,13 @@ pub fn write_initramfs(
     role: &Role,
     files: Vec<(String, PathBuf)>,
 ) -> Result<()> {
+    let init = match role {
+        Role::Capture(_) => Path::new(env!("CARGO_BIN_EXE_kdumpkit-init")),
+        Role::Guest(_) => kdumpkit(),
+    };
     Recipe {
         release: &bench.kernel.release,
-        kdumpkit: kdumpkit(),
+        kdumpkit: init,
         busybox: &bench.tree.buildroot()?.join("usr/bin/busybox"),
         modules: &bench.kernel.stock_modules()?,
         module_names: modules.iter().map(|m| (*m).to_owned()).collect(),
