@@ -6,7 +6,8 @@ use super::image::Image;
 use super::record::Source;
 use crate::atomic;
 use crate::config::Config;
-use crate::initramfs::{Sources, build};
+use crate::early::archive::{members, unpacked};
+use crate::initramfs::{MKDFINFO_PATH, MKDFINFO_SYSFS, Sources, build, init_program};
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use std::fs;
@@ -21,6 +22,42 @@ pub struct Initramfs {
     pub bytes: u64,
     /// What it was made from and is newer now.
     pub older_than: Vec<String>,
+    /// Its mkdfinfo file.
+    pub mkdfinfo: Mkdfinfo,
+}
+
+/// The mkdfinfo file in an initramfs, beside the one of the running kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mkdfinfo {
+    /// There, and not known to be wrong.
+    Fits,
+    /// There is none: the filter has the dump's own note alone.
+    Missing,
+    /// The running kernel's mkdfinfo.ko says something else.
+    Differs,
+    /// The initramfs cannot be read.
+    Unknown,
+}
+
+impl Mkdfinfo {
+    fn look(initramfs: &Path) -> Self {
+        let Ok(archive) = fs::read(initramfs).map_err(Into::into).and_then(unpacked) else {
+            return Self::Unknown;
+        };
+        let Ok(members) = members(&archive) else {
+            return Self::Unknown;
+        };
+        let inside = MKDFINFO_PATH.trim_start_matches('/');
+        // The last of the same name is the one that the kernel leaves.
+        let Some(packed) = members.iter().rfind(|m| m.name == inside) else {
+            return Self::Missing;
+        };
+        match fs::read(MKDFINFO_SYSFS) {
+            Ok(live) if live != packed.data => Self::Differs,
+            _ => Self::Fits,
+        }
+    }
 }
 
 impl Initramfs {
@@ -39,18 +76,19 @@ impl Initramfs {
             path: path.to_owned(),
             bytes: own.bytes,
             older_than,
+            mkdfinfo: Mkdfinfo::look(path),
         })
     }
 }
 
-/// What a capture initramfs for kernel `release` is made from: kernel, modules, configuration, this program.
+/// What a capture initramfs for kernel `release` is made from: kernel, modules, configuration, /init.
 #[must_use]
 pub fn inputs(config: &Path, load: &LoadConfig, release: &str) -> Vec<PathBuf> {
     let image = Image::chosen(load.kernel.as_deref(), release);
     let mut inputs: Vec<PathBuf> = image.into_iter().map(|image| image.path).collect();
     inputs.push(format!("/lib/modules/{release}/modules.dep").into());
     inputs.push(config.to_owned());
-    inputs.extend(std::env::current_exe());
+    inputs.extend(init_program());
     inputs
 }
 
@@ -70,8 +108,11 @@ pub fn ensure_built(path: &Path, config: &Config, release: &str) -> Result<PathB
     }
     let state = Initramfs::look(&output, &inputs(path, &config.load, release));
     let why = match state {
-        Some(state) if state.older_than.is_empty() => return Ok(output),
-        Some(state) => format!("{} changed", state.older_than.join(", ")),
+        Some(state) if !state.older_than.is_empty() => {
+            format!("{} changed", state.older_than.join(", "))
+        }
+        Some(state) if state.mkdfinfo == Mkdfinfo::Differs => "mkdfinfo changed".to_owned(),
+        Some(_) => return Ok(output),
         None => "there was none".to_owned(),
     };
     let built = Sources::of_this_machine(Some(release))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What this machine says about its readiness for a crash.
 
+use super::targets::TargetState;
 use crate::load::config::STATE_FOLDER;
 use crate::load::image::Image;
 use crate::load::initramfs::Initramfs;
@@ -36,6 +37,8 @@ pub struct Facts {
     pub image: Result<String, String>,
     /// The initramfs that a load would take.
     pub initramfs: Option<Initramfs>,
+    /// Whether the targets can be reached now.
+    pub targets: Vec<TargetState>,
     /// sysctls by dotted name; a kernel has not all of them.
     pub sysctls: BTreeMap<String, String>,
     /// crash_kexec_post_notifiers is on.
@@ -94,7 +97,7 @@ const SYSCTLS: [&str; 5] = [
 ];
 
 impl Facts {
-    /// Reads everything but the files of a load.
+    /// Reads everything but what belongs to the configuration.
     #[must_use]
     pub fn read(image: anyhow::Result<Image>, initramfs: Option<Initramfs>) -> Self {
         let memory = CrashMemory::parse(&text("/proc/iomem"));
@@ -112,6 +115,7 @@ impl Facts {
             record: Record::read(),
             image: usable(image, memory, initramfs.as_ref()),
             initramfs,
+            targets: Vec::new(),
             sysctls: sysctls(),
             post_notifiers: text("/sys/module/kernel/parameters/crash_kexec_post_notifiers") == "Y",
             early: fs::read_to_string(early::SAID).ok(),

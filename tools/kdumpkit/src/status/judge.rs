@@ -2,6 +2,7 @@
 //! From facts to findings: what would happen on a crash right now, and what is missing.
 
 use super::facts::Facts;
+use crate::load::initramfs::Mkdfinfo;
 use crate::load::iomem;
 use serde::Serialize;
 
@@ -65,6 +66,7 @@ pub(super) fn finding(
 pub fn judge(facts: &Facts) -> Vec<Finding> {
     let mut findings = vec![config(facts), memory(facts), loaded(facts), image(facts)];
     findings.extend(initramfs(facts));
+    findings.extend(targets(facts));
     findings.extend(panics(facts));
     findings.extend(early(facts));
     findings
@@ -173,16 +175,47 @@ fn initramfs(facts: &Facts) -> Vec<Finding> {
         return vec![finding(Level::Warn, what, "there is none", todo)];
     };
     let says = format!("{}, {} bytes", state.path.display(), state.bytes);
-    if state.older_than.is_empty() {
-        return vec![finding(Level::Ok, what, says, None)];
-    }
-    let says = format!("{says}, older than {}", state.older_than.join(", "));
-    vec![finding(
-        Level::Warn,
-        what,
-        says,
-        "kdumpkit load builds it anew",
-    )]
+    let first = if state.older_than.is_empty() {
+        finding(Level::Ok, what, says, None)
+    } else {
+        let says = format!("{says}, older than {}", state.older_than.join(", "));
+        finding(Level::Warn, what, says, "kdumpkit load builds it anew")
+    };
+    let mkdfinfo = match state.mkdfinfo {
+        Mkdfinfo::Fits => None,
+        Mkdfinfo::Missing => Some((
+            "there is none in it: the filter has the dump's own note alone",
+            "modprobe mkdfinfo, then kdumpkit initramfs and kdumpkit load",
+        )),
+        Mkdfinfo::Differs => Some((
+            "the one in it is not the running kernel's",
+            "kdumpkit load builds it anew",
+        )),
+        Mkdfinfo::Unknown => Some((
+            "the initramfs cannot be read",
+            "kdumpkit initramfs, then kdumpkit load",
+        )),
+    };
+    let mkdfinfo = mkdfinfo.map(|(says, todo)| finding(Level::Warn, "mkdfinfo", says, todo));
+    [first].into_iter().chain(mkdfinfo).collect()
+}
+
+fn targets(facts: &Facts) -> Vec<Finding> {
+    let all = facts.targets.iter();
+    all.map(|state| match &state.found {
+        Ok(words) => finding(
+            Level::Ok,
+            "target",
+            format!("{}: {words}", state.target),
+            None,
+        ),
+        Err(words) => {
+            let todo = "mend it, or be sure that a target after it can be reached";
+            let says = format!("{}: {words}", state.target);
+            finding(Level::Warn, "target", says, todo)
+        }
+    })
+    .collect()
 }
 
 /// sysctls that decide whether trouble becomes a crash that can be captured: name, wanted value, what else happens.

@@ -3,6 +3,7 @@
 
 pub mod facts;
 pub mod judge;
+pub mod targets;
 
 #[cfg(test)]
 mod tests;
@@ -81,6 +82,7 @@ fn read(path: &Path) -> Facts {
     let inputs = initramfs::inputs(path, &load, &release);
     let initramfs = Initramfs::look(&load.initramfs_path(&release), &inputs);
     let mut facts = Facts::read(image, initramfs);
+    facts.targets = config.as_ref().map(targets::look).unwrap_or_default();
     facts.config = config
         .map(|_| path.display().to_string())
         .map_err(|error| error.to_string());

@@ -3,7 +3,8 @@
 
 use super::facts::Facts;
 use super::judge::{Level, judge};
-use crate::load::initramfs::Initramfs;
+use super::targets::TargetState;
+use crate::load::initramfs::{Initramfs, Mkdfinfo};
 use crate::load::iomem::{CrashMemory, Region};
 use crate::load::record::{Record, Source};
 use std::path::{Path, PathBuf};
@@ -46,7 +47,12 @@ fn ready() -> Facts {
             path: "/var/lib/x".into(),
             bytes: 1,
             older_than: Vec::new(),
+            mkdfinfo: Mkdfinfo::Fits,
         }),
+        targets: vec![TargetState {
+            target: "raw /dev/vdb".into(),
+            found: Ok("/dev/vdb".into()),
+        }],
         sysctls: [("kernel.panic_on_oops".to_owned(), "1".to_owned())].into(),
         post_notifiers: false,
         early: None,
@@ -72,7 +78,7 @@ fn judge_when_all_is_right_has_nothing_to_mend() {
 #[test]
 fn judge_when_something_is_wrong_says_what() {
     type Break = fn(&mut Facts);
-    let cases: [(Break, Level, &str); 12] = [
+    let cases: [(Break, Level, &str); 15] = [
         (
             |f| f.config = Err("k.toml:3: no".into()),
             Level::Warn,
@@ -122,6 +128,21 @@ fn judge_when_something_is_wrong_says_what() {
             |f| f.initramfs.as_mut().unwrap().older_than = vec!["/etc/x".into()],
             Level::Warn,
             "older than /etc/x",
+        ),
+        (
+            |f| f.initramfs.as_mut().unwrap().mkdfinfo = Mkdfinfo::Missing,
+            Level::Warn,
+            "mkdfinfo: there is none in it",
+        ),
+        (
+            |f| f.initramfs.as_mut().unwrap().mkdfinfo = Mkdfinfo::Differs,
+            Level::Warn,
+            "mkdfinfo: the one in it is not the running kernel's",
+        ),
+        (
+            |f| f.targets[0].found = Err("is not there".into()),
+            Level::Warn,
+            "target: raw /dev/vdb: is not there",
         ),
         (
             |f| f.estimate_mib = Some(300),
