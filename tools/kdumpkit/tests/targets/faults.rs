@@ -28,6 +28,15 @@ fn failing(bench: &Bench, text: &str, modules: &[&str]) -> Run {
     bench.crash(&config).ended()
 }
 
+/// Makes the key of ssh targets whose server is never reached; its public half.
+fn login_key(bench: &Bench) -> String {
+    let arguments = ["-q", "-t", "ed25519", "-N", "", "-f", "login"];
+    bench.tool("ssh-keygen", &arguments);
+    let key = fs::read_to_string(bench.folder.join("login.pub")).expect("a key");
+    let words: Vec<&str> = key.split_whitespace().take(2).collect();
+    words.join(" ")
+}
+
 #[test]
 #[ignore = "needs the build root, a prepared kernel, built modules and QEMU"]
 fn full_disk_leaves_the_log_and_no_dump() {
@@ -112,16 +121,11 @@ fn no_link_a_missing_module_and_then_a_disk() {
     let mut bench = Bench::new("no-link");
     bench.disk(1024, &EXT4);
     bench.devices = ["-device", "virtio-net-pci"].map(String::from).to_vec();
-    bench.tool(
-        "ssh-keygen",
-        &["-q", "-t", "ed25519", "-N", "", "-f", "login"],
-    );
-    let key = fs::read_to_string(bench.folder.join("login.pub")).expect("a key");
-    let key: Vec<&str> = key.split_whitespace().take(2).collect();
+    let key = login_key(&bench);
     // The driver of the interface is not packed: it never appears.
     let text = format!(
         "{}{DISK}[network]\ninterfaces = [\"eth0\"]\nipv4 = \"dhcp\"\nlink_deadline_s = 5\n",
-        ssh_target(&bench, 22, &key.join(" "))
+        ssh_target(&bench, 22, &key)
     );
     let config = bench.config(&text, &["virtio_blk", "ext4"]);
     let run = bench.crash(&config).ended();
@@ -148,6 +152,30 @@ fn unreadable_vmcore_is_no_dump() {
     assert!(!run.failures().is_empty(), "{:?}", run.events);
     let (dump, files) = bench.fetch("ext4");
     assert!(dump.is_none(), "{files}");
+    bench.done();
+}
+
+/// The driver is there and the cable is not.
+#[test]
+#[ignore = "needs the build root, a prepared kernel, built modules and QEMU"]
+fn link_that_never_comes_up_and_then_a_disk() {
+    let mut bench = Bench::new("link-down");
+    bench.disk(1024, &EXT4);
+    with_nic(&mut bench);
+    bench.monitor = vec!["set_link n off".into()];
+    let key = login_key(&bench);
+    let text = format!(
+        "{}{DISK}[network]\nipv4 = \"dhcp\"\nlink_deadline_s = 5\n",
+        ssh_target(&bench, 22, &key)
+    );
+    let config = bench.config(&text, &["virtio_blk", "ext4", "virtio_net"]);
+    let run = bench.crash(&config).ended();
+    let failures = run.failures();
+    assert!(
+        failures.len() == 1 && failures[0].contains("no link on eth0 within link_deadline_s"),
+        "{failures:?}"
+    );
+    assert_eq!(run.dumps().len(), 1, "{:?}", run.events);
     bench.done();
 }
 

@@ -2,18 +2,19 @@
 //! One crash with a configuration: boot, sysrq-c, capture by the initramfs that `kdumpkit initramfs` would build.
 
 use kdumpkit::config::Config;
-use kdumpkit::event::Event;
+use kdumpkit::event::{Event, Stage};
 use kdumpkit::facts::Facts;
 use kdumpkit::init::{CaptureImage, GuestRole, Role};
 use kdumpkit::initramfs::{self, Recipe, Sources};
 use kdumpkit::tree::{Kernel, Tree};
-use kdumpkit::vm::{Accel, End, Machine};
+use kdumpkit::vm::{self, Accel, End, Machine};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
-const CMDLINE: &str =
-    "console=ttyS0 quiet panic=1 nr_cpus=1 irqpoll reset_devices cgroup_disable=memory nokaslr";
+const CMDLINE: &str = "console=ttyS0 quiet panic=1 nr_cpus=1 irqpoll reset_devices cgroup_disable=memory nokaslr no_timer_check";
 
 /// What the guests of one test share. The folder stays when the test fails.
 pub struct Bench {
@@ -22,6 +23,10 @@ pub struct Bench {
     pub folder: PathBuf,
     pub disks: Vec<String>,
     pub devices: Vec<String>,
+    /// Said to QEMU's monitor once the first kernel is up.
+    pub monitor: Vec<String>,
+    /// A guest that stays as it is, on purpose, is switched off when this is on its console.
+    pub off_at: Option<&'static str>,
     accel: Accel,
 }
 
@@ -49,6 +54,8 @@ impl Bench {
             folder,
             disks: Vec::new(),
             devices: Vec::new(),
+            monitor: Vec::new(),
+            off_at: None,
             accel,
         }
     }
@@ -78,12 +85,15 @@ impl Bench {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// `text` with this run's busybox and modules: the configuration of a capture initramfs.
+    /// `text` with this run's busybox and modules: the configuration of a capture initramfs, which powers off at its end.
     pub fn config(&self, text: &str, modules: &[&str]) -> Config {
+        self.config_with_end(&format!("final_action = \"poweroff\"\n{text}"), modules)
+    }
+
+    /// The same with a `final_action` of its own.
+    pub fn config_with_end(&self, text: &str, modules: &[&str]) -> Config {
         let busybox = self.busybox();
-        let text = format!(
-            "final_action = \"poweroff\"\n{text}\n[initramfs]\nmodules = {modules:?}\nbusybox = {busybox:?}\n"
-        );
+        let text = format!("{text}\n[initramfs]\nmodules = {modules:?}\nbusybox = {busybox:?}\n");
         Config::parse(&text, Path::new("test.toml")).expect("the test's configuration")
     }
 
@@ -98,7 +108,7 @@ impl Bench {
         Sources {
             release: self.kernel.release.clone(),
             modules: self.kernel.modules().expect("the kernel's modules"),
-            kdumpkit: kdumpkit().to_owned(),
+            kdumpkit: env!("CARGO_BIN_EXE_kdumpkit-init").into(),
             mkdfinfo: None,
             hostname: "guest".into(),
         }
@@ -203,14 +213,46 @@ impl Bench {
         machine.deadline = Duration::from_secs(400);
         machine.silence = Duration::from_secs(240);
         let mut events = Vec::new();
-        let end = machine
-            .run(&mut |event| events.push(event.clone()))
-            .expect("QEMU");
-        let console = fs::read(self.folder.join("console.log")).unwrap_or_default();
+        let over = AtomicBool::new(false);
+        let end = thread::scope(|scope| {
+            scope.spawn(|| self.switch_off(&over));
+            let end = machine.run(&mut |event| {
+                if let Event::Boot {
+                    stage: Stage::First,
+                    ..
+                } = event
+                {
+                    for command in &self.monitor {
+                        vm::human(&self.folder, command).expect("the monitor");
+                    }
+                }
+                events.push(event.clone());
+            });
+            over.store(true, Ordering::Relaxed);
+            end
+        });
         Run {
             events,
-            end,
-            console: String::from_utf8_lossy(&console).into_owned(),
+            end: end.expect("QEMU"),
+            console: self.console(),
+        }
+    }
+
+    fn console(&self) -> String {
+        let console = fs::read(self.folder.join(vm::CONSOLE)).unwrap_or_default();
+        String::from_utf8_lossy(&console).into_owned()
+    }
+
+    /// Waits for [`Self::off_at`] or the guest's end.
+    fn switch_off(&self, over: &AtomicBool) {
+        let Some(words) = self.off_at else { return };
+        while !over.load(Ordering::Relaxed) {
+            if self.console().contains(words) {
+                // It may have ended by itself, which the test will see.
+                let _ = vm::human(&self.folder, "quit");
+                return;
+            }
+            thread::sleep(Duration::from_millis(500));
         }
     }
 

@@ -3,6 +3,7 @@
 
 use super::guest::Bench;
 use super::server::{nfs, sshd};
+use super::trunk::Trunk;
 use std::fs;
 use std::path::PathBuf;
 
@@ -14,9 +15,13 @@ pub fn with_nic(bench: &mut Bench) {
 }
 
 pub fn ssh_target(bench: &Bench, port: u16, host_key: &str) -> String {
+    ssh_target_at("10.0.2.2", bench, port, host_key)
+}
+
+fn ssh_target_at(server: &str, bench: &Bench, port: u16, host_key: &str) -> String {
     let folder = bench.folder.display();
     format!(
-        "[[target]]\ntype = \"ssh\"\nserver = \"10.0.2.2\"\nport = {port}\nhost_keys = [\"{host_key}\"]\n\
+        "[[target]]\ntype = \"ssh\"\nserver = \"{server}\"\nport = {port}\nhost_keys = [\"{host_key}\"]\n\
          identity = \"{folder}/login\"\npath = \"{folder}/received\"\ndeadline_s = 200\n"
     )
 }
@@ -64,6 +69,58 @@ fn ssh_by_dhcp() {
     bench.judge(&received(&bench));
     drop(server);
     bench.done();
+}
+
+/// A crash, and the dump over ssh to `server`, the host as QEMU's user network shows it.
+fn over_ssh(mut bench: Bench, devices: &[&str], server: &str, network: &str, modules: &[&str]) {
+    bench.devices = devices.iter().map(|d| (*d).to_owned()).collect();
+    let (sshd, key) = sshd(&bench);
+    let target = ssh_target_at(server, &bench, sshd.port, &key);
+    let config = bench.config(&format!("{target}[network]\n{network}"), modules);
+    let run = bench.crash(&config).ended();
+    assert_eq!(run.failures(), [""; 0], "{:?}", run.events);
+    assert_eq!(run.dumps().len(), 1, "{:?}", run.events);
+    bench.judge(&received(&bench));
+    drop(sshd);
+    bench.done();
+}
+
+/// The address comes from router advertisements; there is no IPv4.
+#[test]
+#[ignore = "needs the build root, a prepared kernel, built modules and QEMU"]
+fn ssh_over_ipv6() {
+    let only_ipv6 = ["-netdev", "user,id=n,ipv4=off,ipv6=on", NIC[2], NIC[3]];
+    let network = "ipv6 = \"auto\"\n";
+    let bench = Bench::new("ipv6");
+    over_ssh(bench, &only_ipv6, "fec0::2", network, &["virtio_net"]);
+}
+
+/// Two interfaces, the first one without a link: active-backup takes the other.
+#[test]
+#[ignore = "needs the build root, a prepared kernel, built modules and QEMU"]
+fn ssh_over_a_bond_with_a_dead_member() {
+    let mut bench = Bench::new("bond");
+    bench.monitor = vec!["set_link n off".into()];
+    let second = ["-netdev", "user,id=m", "-device", "virtio-net-pci,netdev=m"];
+    let network = "interfaces = [\"eth0\", \"eth1\"]\nbond = \"active-backup\"\nipv4 = \"dhcp\"\n";
+    let devices = [NIC, second].concat();
+    let modules = ["virtio_net", "bonding"];
+    over_ssh(bench, &devices, "10.0.2.2", network, &modules);
+}
+
+/// Behind a switch port that takes frames with the right tag alone.
+#[test]
+#[ignore = "needs the build root, a prepared kernel, built modules and QEMU"]
+fn ssh_over_a_vlan() {
+    const VLAN: u16 = 42;
+    let bench = Bench::new("vlan");
+    let port = Trunk::start(&bench, VLAN);
+    let netdev = port.netdev();
+    let devices = ["-netdev", &netdev, NIC[2], NIC[3]];
+    let network = format!("vlan = {VLAN}\nipv4 = \"dhcp\"\n");
+    let modules = ["virtio_net", "8021q"];
+    over_ssh(bench, &devices, "10.0.2.2", &network, &modules);
+    drop(port);
 }
 
 /// The disk is missing, the server takes the dump: IPv4 is static here.

@@ -42,7 +42,7 @@ pub fn sshd(bench: &Bench) -> (Server, String) {
     fs::write(
         bench.folder.join("sshd.conf"),
         format!(
-            "Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nPidFile {folder}/sshd.pid\n\
+            "Port {port}\nListenAddress 127.0.0.1\nListenAddress ::1\nHostKey {folder}/host\nPidFile {folder}/sshd.pid\n\
              AuthorizedKeysFile {folder}/authorized_keys\nStrictModes no\nUsePAM no\nPermitRootLogin yes\n\
              PasswordAuthentication no\n"
         ),
