@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! LZO1X compression of one page; [`decompress`] is the other way.
 //!
-//! The libraries at hand clear 32 KiB of dictionary for every 4 KiB page, which costs more than the compression. Here
-//! the dictionary is small and entries of earlier pages are told apart by a number, so nothing is cleared. The stream
-//! format is described in the kernel's Documentation/staging/lzo.rst; any LZO1X decoder reads it.
+//! The libraries at hand clear 32 KiB of dictionary for every 4 KiB page, a good part of the time that a page takes. Here
+//! the dictionary is as small as a page is. The stream format is described in the kernel's
+//! Documentation/staging/lzo.rst; any LZO1X decoder reads it.
+//!
+//! Input and output go through buffers of a power of two in length with some room behind it, so that a masked index needs no
+//! check, and short runs can be copied in pieces of one size.
 
 mod decompress;
 
@@ -16,138 +19,211 @@ const M2_DISTANCE: usize = 0x800;
 const M2_BYTES: usize = 8;
 /// Longest match of the three-byte instruction without extra length bytes.
 const M3_BYTES: usize = 33;
-/// Longest input: positions have 16 bits, and the three-byte instruction reaches 16 KiB.
+/// Longest run of literals with a length of one byte, or of two bits.
+const SHORT_LITERALS: usize = 18;
+/// Longest input: the three-byte instruction reaches 16 KiB.
 const MAX_BYTES: usize = 16 << 10;
+/// Room for what [`MAX_BYTES`] may become.
+const MAX_OUT: usize = 2 * MAX_BYTES;
+const PIECE: usize = 16;
+/// Behind both buffers: what is read or written at once.
+const ROOM: usize = 2 * PIECE;
 const END: [u8; 3] = [0x11, 0, 0];
 
 /// Compression state of one thread.
 pub struct Lzo {
-    /// Number of the input in the upper half, position in the lower.
-    dictionary: Box<[u32; 1 << HASH_BITS]>,
-    epoch: u32,
+    /// Where four bytes with this hash were seen last. No mark is needed for "nowhere": position 0 is as good a try.
+    dictionary: Box<[u16; 1 << HASH_BITS]>,
+    page: Input,
+    out: Sink,
 }
 
 impl Default for Lzo {
     fn default() -> Lzo {
         Lzo {
             dictionary: Box::new([0; 1 << HASH_BITS]),
-            epoch: 0,
+            page: Input(Box::new([0; MAX_BYTES + ROOM])),
+            out: Sink {
+                bytes: Box::new([0; MAX_OUT + ROOM]),
+                at: 0,
+            },
         }
     }
 }
 
-/// Writes into a slice and notes when it is too short.
-struct Sink<'a> {
-    out: &'a mut [u8],
+/// The page; what is behind its end is not looked at, but may be read.
+struct Input(Box<[u8; MAX_BYTES + ROOM]>);
+
+impl Input {
+    #[inline]
+    fn array<const N: usize>(&self, at: usize) -> [u8; N] {
+        const { assert!(N <= ROOM) }
+        let at = at % MAX_BYTES;
+        let mut bytes = [0; N];
+        bytes.copy_from_slice(&self.0[at..at + N]);
+        bytes
+    }
+
+    #[inline]
+    fn u32(&self, at: usize) -> u32 {
+        u32::from_le_bytes(self.array(at))
+    }
+
+    /// How many bytes are the same at both places; `later` is before the end.
+    #[inline]
+    fn common(&self, earlier: usize, later: usize, end: usize) -> usize {
+        let mut done = 0;
+        loop {
+            let [one, other] = [earlier, later].map(|at| u64::from_le_bytes(self.array(at + done)));
+            if one != other {
+                done += ((one ^ other).trailing_zeros() / 8) as usize;
+                return done.min(end - later);
+            }
+            done += 8;
+            if later + done >= end {
+                return end - later;
+            }
+        }
+    }
+}
+
+/// The compressed page; what is written behind its end is overwritten.
+struct Sink {
+    bytes: Box<[u8; MAX_OUT + ROOM]>,
     at: usize,
 }
 
-impl Sink<'_> {
-    fn put(&mut self, bytes: &[u8]) -> Option<()> {
-        self.out
-            .get_mut(self.at..self.at + bytes.len())?
-            .copy_from_slice(bytes);
-        self.at += bytes.len();
-        Some(())
+impl Sink {
+    /// Writes without going on.
+    #[inline]
+    fn set<const N: usize>(&mut self, ahead: usize, bytes: [u8; N]) {
+        const { assert!(N <= ROOM) }
+        let at = (self.at + ahead) % MAX_OUT;
+        self.bytes[at..at + N].copy_from_slice(&bytes);
+    }
+
+    #[inline]
+    fn put<const N: usize>(&mut self, bytes: [u8; N]) {
+        self.set(0, bytes);
+        self.at += N;
     }
 
     /// A length beyond what the instruction holds: a zero for each 255, then the rest.
-    fn long(&mut self, mut rest: usize) -> Option<()> {
+    fn long(&mut self, mut rest: usize) {
         while rest > 255 {
-            self.put(&[0])?;
+            self.put([0]);
             rest -= 255;
         }
-        self.put(&[rest as u8])
+        self.put([rest as u8]);
     }
 
-    fn literals(&mut self, bytes: &[u8]) -> Option<()> {
-        match bytes.len() {
-            0 => return Some(()),
-            count @ 1..=238 if self.at == 0 => self.put(&[17 + count as u8])?,
-            // The two free bits of the match before, in its second to last byte.
-            count @ 1..=3 => *self.out.get_mut(self.at.checked_sub(2)?)? |= count as u8,
-            count @ 4..=18 => self.put(&[count as u8 - 3])?,
+    /// The first run of literals, or a long one.
+    fn long_literals(&mut self, page: &Input, from: usize, to: usize) {
+        match to - from {
+            count @ 1..=238 if self.at == 0 => self.put([17 + count as u8]),
+            count @ 0..=SHORT_LITERALS => return self.short_literals(page, from, count),
             count => {
-                self.put(&[0])?;
-                self.long(count - 18)?;
+                self.put([0]);
+                self.long(count - SHORT_LITERALS);
             }
         }
-        self.put(bytes)
+        for done in (0..to - from).step_by(PIECE) {
+            self.set(done, page.array::<PIECE>(from + done));
+        }
+        self.at += to - from;
     }
 
-    fn copy(&mut self, distance: usize, bytes: usize) -> Option<()> {
-        let back = distance - 1;
-        if bytes <= M2_BYTES && distance <= M2_DISTANCE {
-            let first = (bytes - 1) << 5 | (back & 7) << 2;
-            return self.put(&[first as u8, (back >> 3) as u8]);
-        }
-        if bytes <= M3_BYTES {
-            self.put(&[(32 | (bytes - 2)) as u8])?;
+    /// Up to [`SHORT_LITERALS`], without a branch that nobody can predict: the instruction, if it is one, is written over
+    /// otherwise, and so are literals that are too many.
+    #[inline]
+    fn short_literals(&mut self, page: &Input, from: usize, count: usize) {
+        // The two free bits of the match before, in its second to last byte.
+        let free = self.at.wrapping_sub(2) % MAX_OUT;
+        self.bytes[free] |= if count < 4 { count as u8 } else { 0 };
+        self.set(0, [count.wrapping_sub(3) as u8]);
+        self.at += usize::from(count >= 4);
+        self.set(0, page.array::<PIECE>(from));
+        self.set(
+            PIECE,
+            page.array::<{ SHORT_LITERALS - PIECE }>(from + PIECE),
+        );
+        self.at += count;
+    }
+
+    #[inline]
+    fn literals(&mut self, page: &Input, from: usize, to: usize) {
+        if to - from > SHORT_LITERALS || self.at == 0 {
+            self.long_literals(page, from, to);
         } else {
-            self.put(&[32])?;
-            self.long(bytes - M3_BYTES)?;
+            self.short_literals(page, from, to - from);
         }
-        self.put(&((back << 2) as u16).to_le_bytes())
+    }
+
+    #[inline]
+    fn copy(&mut self, distance: usize, bytes: usize) {
+        let back = distance - 1;
+        if bytes > M3_BYTES {
+            self.put([32]);
+            self.long(bytes - M3_BYTES);
+            return self.put(((back << 2) as u16).to_le_bytes());
+        }
+        let two = (bytes - 1) << 5 | (back & 7) << 2 | (back >> 3) << 8;
+        let three = 32 | (bytes - 2) | back << 10;
+        let (word, length) = match bytes <= M2_BYTES && distance <= M2_DISTANCE {
+            true => (two, 2),
+            false => (three, 3),
+        };
+        self.set(0, (word as u32).to_le_bytes());
+        self.at += length;
     }
 }
 
 impl Lzo {
-    /// Compresses `page`; none when `out` is too short or the page longer than 16 KiB.
+    /// Compresses `page`; none when `out` is too short or the page is empty or longer than 16 KiB.
     pub fn compress(&mut self, page: &[u8], out: &mut [u8]) -> Option<usize> {
-        if page.len() > MAX_BYTES {
+        if page.is_empty() {
             return None;
         }
-        self.epoch = (self.epoch + 1) & 0xffff;
-        if self.epoch == 0 {
-            self.dictionary.fill(0);
-            self.epoch = 1;
-        }
-        let mut sink = Sink { out, at: 0 };
+        self.page.0[..MAX_BYTES]
+            .get_mut(..page.len())?
+            .copy_from_slice(page);
+        self.dictionary.fill(0);
+        self.out.at = 0;
+        let literals = self.matches(page.len());
+        self.out.literals(&self.page, literals, page.len());
+        self.out.put(END);
+        let compressed = &self.out.bytes[..self.out.at];
+        out.get_mut(..compressed.len())?.copy_from_slice(compressed);
+        Some(compressed.len())
+    }
+
+    /// Everything up to the last match; says where the literals behind it begin.
+    fn matches(&mut self, end: usize) -> usize {
+        let Lzo {
+            dictionary,
+            page,
+            out,
+        } = self;
+        let limit = end.saturating_sub(MIN_MATCH);
         let mut literals = 0;
-        let mut at = 0;
-        while let Some(word) = word(page, at) {
-            let Some(earlier) = self.find(page, at, word) else {
+        let mut at = 1;
+        while at < limit {
+            let now = page.u32(at);
+            let slot = (now.wrapping_mul(0x9e37_79b1) >> (32 - HASH_BITS)) as usize;
+            let earlier = usize::from(std::mem::replace(&mut dictionary[slot], at as u16));
+            if page.u32(earlier) != now {
                 // The longer nothing matched, the larger the steps.
                 at += 1 + ((at - literals) >> 5);
                 continue;
-            };
-            let bytes = MIN_MATCH + common(&page[earlier + MIN_MATCH..], &page[at + MIN_MATCH..]);
-            sink.literals(&page[literals..at])?;
-            sink.copy(at - earlier, bytes)?;
+            }
+            let bytes = MIN_MATCH + page.common(earlier + MIN_MATCH, at + MIN_MATCH, end);
+            out.literals(page, literals, at);
+            out.copy(at - earlier, bytes);
             at += bytes;
             literals = at;
         }
-        sink.literals(&page[literals..])?;
-        sink.put(&END)?;
-        Some(sink.at)
+        literals
     }
-
-    /// An earlier place with the same four bytes, and this place for later ones.
-    fn find(&mut self, page: &[u8], at: usize, now: u32) -> Option<usize> {
-        let slot = (now.wrapping_mul(0x9e37_79b1) >> (32 - HASH_BITS)) as usize;
-        let entry = std::mem::replace(&mut self.dictionary[slot], self.epoch << 16 | at as u32);
-        let earlier = (entry & 0xffff) as usize;
-        (entry >> 16 == self.epoch && word(page, earlier) == Some(now)).then_some(earlier)
-    }
-}
-
-fn word(page: &[u8], at: usize) -> Option<u32> {
-    let bytes = page.get(at..at + 4)?;
-    Some(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
-}
-
-/// How many bytes are the same; `later` is the shorter one.
-fn common(earlier: &[u8], later: &[u8]) -> usize {
-    let mut at = 0;
-    for (a, b) in earlier.chunks_exact(8).zip(later.chunks_exact(8)) {
-        let (a, b) = (crate::bytes::u64_at(a, 0), crate::bytes::u64_at(b, 0));
-        if a != b {
-            return at + ((a ^ b).trailing_zeros() / 8) as usize;
-        }
-        at += 8;
-    }
-    let rest = earlier[at..].iter().zip(&later[at..]);
-    at + rest.take_while(|(a, b)| a == b).count()
 }
 
 #[cfg(test)]
@@ -188,15 +264,6 @@ mod tests {
                     }
                 })
                 .collect();
-            round_trip(&mut lzo, &page);
-        }
-    }
-
-    #[test]
-    fn entries_of_earlier_pages_are_not_used_when_the_epoch_wraps() {
-        let mut lzo = Lzo::default();
-        for fill in 0..70_000u32 {
-            let page: Vec<u8> = fill.to_le_bytes().repeat(8);
             round_trip(&mut lzo, &page);
         }
     }
