@@ -143,6 +143,8 @@ pub struct Rule {
     pub deadline_s: Option<u64>,
     /// More load.
     pub loads: Vec<Load>,
+    /// An NMI from outside, so long after the guest's last preparation, ends what nothing in the machine notices.
+    pub nmi_after_s: Option<u64>,
     /// Contexts that will do as well.
     pub contexts: Option<Vec<String>>,
     /// Why. Required.

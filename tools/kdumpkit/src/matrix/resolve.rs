@@ -333,6 +333,11 @@ impl Rule {
             lkdtm.cpu = lkdtm.cpu.or(self.cpu);
             lkdtm.count = lkdtm.count.or(self.count);
         }
+        if self.nmi_after_s.is_some() {
+            scenario.trigger.nmi_after_s = self.nmi_after_s;
+            let panics = ("kernel.unknown_nmi_panic".to_owned(), "1".to_owned());
+            scenario.sysctls.push(panics);
+        }
         scenario.loads.extend(self.loads.iter().cloned());
         scenario.deadline_s = self.deadline_s.unwrap_or(scenario.deadline_s);
         if expect.contexts.is_none() {
@@ -414,6 +419,20 @@ mod tests {
         assert_eq!(lkdtm.cpu, Some(1), "also under their other names");
         assert_eq!(scenario.expect.cpu, Some(1));
         assert!(scenario.reasons[0].contains("init_stack"));
+    }
+
+    #[test]
+    fn rule_with_an_nmi_makes_the_kernel_panic_on_it() {
+        let text = r#"scenario = [{ points = ["TIMERADD"], types = ["LOOP", "PANIC"] }]"#;
+        let of = |name: &str| {
+            let all = scenarios(text).unwrap();
+            all.into_iter().find(|s| s.name == name).unwrap()
+        };
+        let panics = ("kernel.unknown_nmi_panic".to_owned(), "1".to_owned());
+        assert!(of("TIMERADD-LOOP").trigger.nmi_after_s.is_some());
+        assert!(of("TIMERADD-LOOP").sysctls.contains(&panics));
+        assert_eq!(of("TIMERADD-PANIC").trigger.nmi_after_s, None);
+        assert!(!of("TIMERADD-PANIC").sysctls.contains(&panics));
     }
 
     #[test]

@@ -25,7 +25,7 @@ const LOAD_DISK_BYTES: u64 = 64 << 20;
 /// Where the capture kernel puts the dump on its disk.
 const DUMP_FOLDER: &str = "var/crash";
 /// One CPU is enough for a dump; irqpoll: the device that interrupted last may have no driver any more.
-const CAPTURE_CMDLINE: &str = "console=ttyS0 quiet panic=1 nr_cpus=1 irqpoll reset_devices cgroup_disable=memory \
+const CAPTURE_CMDLINE: &str = "console=ttyS0 quiet panic=1 no_timer_check nr_cpus=1 irqpoll reset_devices cgroup_disable=memory \
      transparent_hugepage=never numa=off";
 
 /// What every cycle on this machine shares.

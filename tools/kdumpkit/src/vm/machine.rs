@@ -175,9 +175,11 @@ impl<'a> Machine<'a> {
             .arg(&self.kernel)
             .arg("-initrd")
             .arg(&self.initramfs);
-        command
-            .arg("-append")
-            .arg(format!("console=ttyS0 quiet panic=1 {}", self.cmdline));
+        // On a busy machine the kernel finds QEMU's timer interrupts missing at boot, and panics, without no_timer_check.
+        command.arg("-append").arg(format!(
+            "console=ttyS0 quiet panic=1 no_timer_check {}",
+            self.cmdline
+        ));
         command.arg("-serial").arg(format!("file:{CONSOLE}"));
         command
             .arg("-qmp")
@@ -231,14 +233,10 @@ impl<'a> Machine<'a> {
                 if is_preparation(&event) {
                     nmi_at = self.nmi_after.map(|after| Instant::now() + after);
                 }
-                if matches!(
-                    event,
-                    Event::Crash { .. }
-                        | Event::Boot {
-                            stage: Stage::Capture,
-                            ..
-                        }
-                ) {
+                if is_capture(&event) {
+                    nmi_at = None;
+                }
+                if is_capture(&event) || matches!(event, Event::Crash { .. }) {
                     first_kernel_alive = false;
                 }
                 last = (Instant::now(), format!("{event:?}"));
@@ -265,6 +263,17 @@ fn is_preparation(event: &Event) -> bool {
     matches!(
         event,
         Event::CaptureLoaded { .. } | Event::Script { .. } | Event::Arming { .. }
+    )
+}
+
+/// Has the capture kernel taken over?
+fn is_capture(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Boot {
+            stage: Stage::Capture,
+            ..
+        }
     )
 }
 

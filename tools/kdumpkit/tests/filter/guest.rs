@@ -75,7 +75,7 @@ impl Guest {
             initramfs,
             self.folder.clone(),
         );
-        machine.cmdline = "crashkernel=256M no_timer_check".into();
+        machine.cmdline = "crashkernel=256M".into();
         machine.memory_mib = memory_mib;
         machine.disks = [DISK, FILES, FLAGS].map(PathBuf::from).to_vec();
         machine.deadline = Duration::from_secs(900);
@@ -246,7 +246,9 @@ impl Guest {
             capture: Some(CaptureImage {
                 kernel: "/capture/vmlinuz".into(),
                 initramfs: "/capture/initramfs".into(),
-                cmdline: "console=ttyS0 quiet panic=1 nr_cpus=1 irqpoll reset_devices".into(),
+                cmdline:
+                    "console=ttyS0 quiet panic=1 no_timer_check nr_cpus=1 irqpoll reset_devices"
+                        .into(),
                 mkdfinfo: false,
             }),
             script: Some(settings + SCRIPT),

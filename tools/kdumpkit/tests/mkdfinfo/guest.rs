@@ -195,7 +195,9 @@ impl Guest {
             capture: Some(CaptureImage {
                 kernel: "/capture/vmlinuz".into(),
                 initramfs: "/capture/initramfs".into(),
-                cmdline: "console=ttyS0 quiet panic=1 nr_cpus=1 irqpoll reset_devices".into(),
+                cmdline:
+                    "console=ttyS0 quiet panic=1 no_timer_check nr_cpus=1 irqpoll reset_devices"
+                        .into(),
                 mkdfinfo: false,
             }),
             script: Some(script.into()),

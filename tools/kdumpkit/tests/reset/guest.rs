@@ -12,11 +12,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Both kernels. iomem: the scripts look into registers and the crashed kernel's memory. no_timer_check: on a busy machine
-/// an emulated timer may be late, which a kernel with interrupt remapping takes for a broken one, and panics.
-const CMDLINE: &str = "iomem=relaxed no_timer_check";
+/// Both kernels. iomem: the scripts look into registers and the crashed kernel's memory.
+const CMDLINE: &str = "iomem=relaxed";
 /// The capture kernel, in addition.
-const CAPTURE_CMDLINE: &str = "console=ttyS0 quiet panic=1 nr_cpus=1 irqpoll reset_devices";
+const CAPTURE_CMDLINE: &str =
+    "console=ttyS0 quiet panic=1 no_timer_check nr_cpus=1 irqpoll reset_devices";
 
 /// Shell functions for the scripts. Output lines begin with a word that says what they are.
 const FUNCTIONS: &str = r#"
