@@ -136,8 +136,9 @@ pub(super) fn run(place: RunIn, fault: Fault, recur_count: u32) {
     match place {
         RunIn::Nmi => send_nmi(mover),
         RunIn::StopIrqsOff => {
-            stop_others(mover);
+            // First of all: a task that is preempted here, or interrupted, would wait for what a stopped CPU holds.
             context::irqs_disable();
+            stop_others(mover);
             mover.act();
         }
         _ => {
@@ -200,7 +201,7 @@ fn send_nmi(mover: &Mover) {
     }
 }
 
-/// Makes all other CPUs spin with interrupts off, and gives them time to get there.
+/// Makes all other CPUs spin with interrupts off, and gives them time to get there. Interrupts are off here.
 fn stop_others(mover: &Mover) {
     let here = task::cpu();
     for (cpu, call) in mover.calls.iter().enumerate() {

@@ -89,7 +89,7 @@ pub fn check(scenario: &Scenario, evidence: &Evidence, said_bytes: u64, report: 
     let header = cpu_header(facts);
     report.context = Some(facts.context.to_string());
     report.cpu = Some(facts.cpu);
-    report.symbol = armed_symbol(facts);
+    report.symbol = symbol_in_log(facts.dmesg.lines());
     report.task = header.and_then(task_in);
     let symbol = report.symbol.clone();
     let kernel = report.kernel.clone();
@@ -228,7 +228,7 @@ fn on_stack(facts: &Facts, wanted: &str, symbol: Option<&str>) -> Check {
         ("$symbol", None) => {
             return new(
                 "stack",
-                "lkdtm's 'armed' line in the log",
+                "lkdtm's 'armed' or 'fires' line in the log",
                 "no such line",
                 false,
             );
@@ -313,11 +313,12 @@ fn dmesg(evidence: &Evidence) -> Check {
     )
 }
 
-/// The symbol in lkdtm's `crash point … armed: symbol=…` line, without an offset.
-fn armed_symbol(facts: &Facts) -> Option<String> {
-    let line = facts
-        .log_lines("lkdtm: crash point ")
-        .filter(|line| line.contains(" armed: symbol="))
+/// The symbol in lkdtm's `crash point … armed: symbol=…` or `fires: symbol=…` line, without an offset. A point that is hit all
+/// the time fires before lkdtm has said that it is armed.
+fn symbol_in_log<'l>(lines: impl Iterator<Item = &'l str>) -> Option<String> {
+    let line = lines
+        .filter(|line| line.contains("lkdtm: crash point "))
+        .filter(|line| line.contains(" armed: symbol=") || line.contains(" fires: symbol="))
         .last()?;
     let symbol = line.split("symbol=").nth(1)?.split([' ', '+']).next()?;
     let symbol = symbol.rsplit(':').next().unwrap_or(symbol);
@@ -338,5 +339,28 @@ fn said_instead(facts: &Facts) -> String {
     match panic.or_else(|| facts.dmesg.lines().last()) {
         Some(line) => strip_stamp(line),
         None => "not in the log, which is empty".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn symbol_when_armed_or_fired_is_the_one_of_the_last_line() {
+        let armed = "[    7.7] lkdtm: crash point FS_DEVRW armed: symbol=ext4:ext4_readdir+0x4 type=PANIC count=10";
+        let fires = "[   97.3] lkdtm: crash point TIMERADD fires: symbol=hrtimer_start_range_ns type=EXCEPTION context=task cpu=1";
+        for (lines, symbol) in [
+            (&[armed][..], Some("ext4_readdir")),
+            (&[fires], Some("hrtimer_start_range_ns")),
+            (&[armed, fires], Some("hrtimer_start_range_ns")),
+            (
+                &["[ 1.0] usb 1-1: symbol=x", "lkdtm: crash point A refused"],
+                None,
+            ),
+            (&[], None),
+        ] {
+            assert_eq!(symbol_in_log(lines.iter().copied()).as_deref(), symbol);
+        }
     }
 }
