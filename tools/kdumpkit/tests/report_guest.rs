@@ -107,8 +107,8 @@ fn says_what_happened(report: &Value) {
         .filter(|&i| frames[i]["interrupted"] == true)
         .collect();
     // The dump has the registers of the exception itself: lkdtm took it; it was called by way of the interrupt handler; that
-    // had interrupted something.
-    assert_eq!(interrupted.len(), 1, "{frames:#?}");
+    // had interrupted something, at times a softirq on the way out of another interrupt.
+    assert!(!interrupted.is_empty(), "{frames:#?}");
     assert_eq!(frames[0]["module"], "lkdtm", "{frames:#?}");
     assert!(position("handle_irq_event") < interrupted[0], "{frames:#?}");
     for cpu in cpus {
