@@ -9,15 +9,14 @@
 mod machine;
 
 use libfuzzer_sys::fuzz_target;
-use machine::{Machine, MemoryOutput, SharedStream};
+use machine::{Machine, MemoryOutput, SharedStream, filter};
 use std::sync::LazyLock;
 use vmcore::codec::Codec;
 use vmcore::kdump::Kdump;
 use vmcore::pages::{Level, PageLayout, scan};
 use vmcore::source::ReadAt;
 use vmcore::split::SplitSet;
-use vmcore::write::pipeline::Job;
-use vmcore::write::{Check, FlattenedOutput, KdumpOptions, Output, write_kdump};
+use vmcore::write::FlattenedOutput;
 use vmcore::{Dump, Image, Pfn, PhysAddr};
 
 /// A lying map of RAM costs what the filter does for each page; a fuzzer's patience ends before that.
@@ -26,20 +25,12 @@ const MAX_PAGES: u64 = 1 << 16;
 static GOOD: LazyLock<[Vec<u8>; 3]> = LazyLock::new(|| {
     let dump = Machine::new().dump();
     let mut file = MemoryOutput::new();
-    write(&dump, &mut file);
+    filter(&dump, Level::MAX, Codec::Lzo, &mut file);
     let stream = SharedStream::default();
-    write(&dump, &mut FlattenedOutput::new(stream.clone(), None));
+    filter(&dump, Level::MAX, Codec::Lzo, &mut FlattenedOutput::new(stream.clone(), None));
     let stream = stream.0.lock().expect("not poisoned").clone();
     [Machine::new().elf(), file.bytes, stream]
 });
-
-fn write(dump: &Dump, out: &mut dyn Output) {
-    let layout = PageLayout::new(dump.vmcoreinfo()).expect("layout");
-    let scan = scan::scan(dump, Some(&layout), Level::MAX).expect("scan");
-    let job = Job { codec: Codec::Lzo, level: None, threads: 1, check: Check::No };
-    let options = KdumpOptions { job, level: Level::MAX, split: None };
-    write_kdump(dump, &scan, &options, out, &()).expect("written");
-}
 
 /// A good dump with changes laid over it, for nobody has the time to copy it.
 #[derive(Clone)]

@@ -5,9 +5,8 @@ mod machine;
 
 use machine::*;
 use vmcore::codec::Codec;
-use vmcore::pages::{Level, PageLayout, Scan, scan};
-use vmcore::write::pipeline::Job;
-use vmcore::write::{Check, FlattenedOutput, KdumpOptions, Output, write_elf, write_kdump};
+use vmcore::pages::Level;
+use vmcore::write::{Check, FlattenedOutput, Output, write_elf, write_kdump};
 use vmcore::{Absence, Dump, Error, Pfn, VirtAddr};
 
 fn busy_machine() -> Machine {
@@ -21,20 +20,6 @@ fn busy_machine() -> Machine {
     machine
 }
 
-fn scan_of(dump: &Dump, level: Level) -> Scan {
-    let layout = PageLayout::new(dump.vmcoreinfo()).expect("layout");
-    scan::scan(dump, Some(&layout), level).expect("scan")
-}
-
-fn job(codec: Codec, threads: usize) -> Job {
-    Job {
-        codec,
-        level: None,
-        threads,
-        check: Check::Encoded,
-    }
-}
-
 fn write(
     dump: &Dump,
     level: Level,
@@ -42,11 +27,7 @@ fn write(
     threads: usize,
     out: &mut dyn Output,
 ) -> vmcore::Result<()> {
-    let options = KdumpOptions {
-        job: job(codec, threads),
-        level,
-        split: None,
-    };
+    let options = options(level, job(codec, threads, Check::Encoded));
     write_kdump(dump, &scan_of(dump, level), &options, out, &()).map(|_| ())
 }
 
@@ -108,7 +89,15 @@ fn elf_gives_the_pages_back_and_zeros_for_the_rest() {
         let level = Level::new(level).expect("a level");
         let mut out = MemoryOutput::new();
         let scan = scan_of(&source, level);
-        write_elf(&source, &scan, level, job(Codec::Raw, 2), &mut out, &()).expect("written");
+        write_elf(
+            &source,
+            &scan,
+            level,
+            job(Codec::Raw, 2, Check::Encoded),
+            &mut out,
+            &(),
+        )
+        .expect("written");
         compare(&open(out.bytes), &source, level, true);
     }
 }
@@ -197,20 +186,11 @@ fn bad_disk_is_noticed_when_reading_back() {
     let level = Level::new(30).expect("a level");
     let scan = scan_of(&source, level);
     for (threads, elf) in [(1, false), (3, false), (1, true)] {
-        let job = Job {
-            check: Check::ReadBack,
-            ..job(if elf { Codec::Raw } else { Codec::Lzo }, threads)
-        };
+        let codec = if elf { Codec::Raw } else { Codec::Lzo };
+        let job = job(codec, threads, Check::ReadBack);
         let write = |out: &mut BadDisk| match elf {
             true => write_elf(&source, &scan, level, job, out, &()),
-            false => {
-                let options = KdumpOptions {
-                    job,
-                    level,
-                    split: None,
-                };
-                write_kdump(&source, &scan, &options, out, &())
-            }
+            false => write_kdump(&source, &scan, &options(level, job), out, &()),
         };
         let disk = |bad_byte| BadDisk {
             disk: MemoryOutput::new(),
@@ -265,7 +245,15 @@ fn remark_goes_along_from_dump_to_dump() {
     let kdump = open(kdump_of(&source, Level::NONE, Codec::Zstd, 1));
     let mut elf = MemoryOutput::new();
     let scan = scan_of(&kdump, Level::MAX);
-    write_elf(&kdump, &scan, Level::MAX, job(Codec::Raw, 1), &mut elf, &()).expect("written");
+    write_elf(
+        &kdump,
+        &scan,
+        Level::MAX,
+        job(Codec::Raw, 1, Check::Encoded),
+        &mut elf,
+        &(),
+    )
+    .expect("written");
     let elf = open(elf.bytes);
     for dump in [&kdump, &elf] {
         assert_eq!(dump.remark(), Some("layout not known"));

@@ -8,8 +8,7 @@ use proptest::prelude::*;
 use std::sync::OnceLock;
 use vmcore::codec::Codec;
 use vmcore::pages::{Level, PageLayout, scan};
-use vmcore::write::pipeline::Job;
-use vmcore::write::{Check, FlattenedOutput, KdumpOptions, write_kdump};
+use vmcore::write::{Check, FlattenedOutput, write_kdump};
 use vmcore::{Dump, Pfn, PhysAddr};
 
 /// Everything that a reader does with a dump. Results do not matter, ending does.
@@ -39,17 +38,7 @@ fn exercise(bytes: Vec<u8>) {
     if scan.max_pfn > 1 << 26 {
         return;
     }
-    let job = Job {
-        codec: Codec::Lzo,
-        level: None,
-        threads: 1,
-        check: Check::Encoded,
-    };
-    let options = KdumpOptions {
-        job,
-        level: Level::MAX,
-        split: None,
-    };
+    let options = options(Level::MAX, job(Codec::Lzo, 1, Check::Encoded));
     let _ = write_kdump(&dump, &scan, &options, &mut MemoryOutput::new(), &());
 }
 
@@ -57,35 +46,22 @@ fn exercise(bytes: Vec<u8>) {
 fn filtered(flattened: bool) -> Vec<u8> {
     static DUMPS: [OnceLock<Vec<u8>>; 2] = [OnceLock::new(), OnceLock::new()];
     DUMPS[usize::from(flattened)]
-        .get_or_init(|| filter(flattened))
+        .get_or_init(|| make_filtered(flattened))
         .clone()
 }
 
-fn filter(flattened: bool) -> Vec<u8> {
+fn make_filtered(flattened: bool) -> Vec<u8> {
     let mut machine = Machine::new();
     machine.folio(FIRST, 4, FLAG_LRU, 0x1001, NO_TYPE);
     let dump = machine.dump();
-    let layout = PageLayout::new(dump.vmcoreinfo()).expect("layout");
-    let scan = scan::scan(&dump, Some(&layout), Level::MAX).expect("scan");
-    let job = Job {
-        codec: Codec::Zstd,
-        level: None,
-        threads: 1,
-        check: Check::No,
-    };
-    let options = KdumpOptions {
-        job,
-        level: Level::MAX,
-        split: None,
-    };
     if flattened {
         let stream = SharedStream::default();
         let mut out = FlattenedOutput::new(stream.clone(), None);
-        write_kdump(&dump, &scan, &options, &mut out, &()).expect("written");
+        filter(&dump, Level::MAX, Codec::Zstd, &mut out);
         return stream.0.lock().expect("not poisoned").clone();
     }
     let mut out = MemoryOutput::new();
-    write_kdump(&dump, &scan, &options, &mut out, &()).expect("written");
+    filter(&dump, Level::MAX, Codec::Zstd, &mut out);
     out.bytes
 }
 

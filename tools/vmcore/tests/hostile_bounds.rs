@@ -8,8 +8,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 use vmcore::codec::Codec;
 use vmcore::pages::{Level, PageLayout, Scan, scan};
-use vmcore::write::pipeline::Job;
-use vmcore::write::{Check, FileOutput, KdumpOptions, write_kdump};
+use vmcore::write::{Check, FileOutput, write_kdump};
 use vmcore::{Dump, Result};
 
 /// A debug build on a busy machine; a loop without end, or one over every byte of a claimed TiB, takes longer.
@@ -18,23 +17,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const MEMORY_KIB: u64 = 300 << 10;
 
 /// What a filter does: open, log, scan at the highest level, write.
-fn filter(bytes: Vec<u8>) -> Result<Scan> {
+fn run_filter(bytes: Vec<u8>) -> Result<Scan> {
     let dump = Dump::from_source(bytes)?;
     dump.dmesg()?;
     dump.symbols()?;
     let layout = PageLayout::new(dump.vmcoreinfo())?;
     let scan = scan::scan(&dump, Some(&layout), Level::MAX)?;
-    let job = Job {
-        codec: Codec::Lzo,
-        level: None,
-        threads: 2,
-        check: Check::Encoded,
-    };
-    let options = KdumpOptions {
-        job,
-        level: Level::MAX,
-        split: None,
-    };
+    let options = options(Level::MAX, job(Codec::Lzo, 2, Check::Encoded));
     // Sparse, in memory, and gone with the descriptor.
     let target = rustix::fs::memfd_create("dump", rustix::fs::MemfdFlags::CLOEXEC).expect("memfd");
     let mut out = FileOutput::new(target.into(), Some(1 << 30), false);
@@ -57,7 +46,7 @@ fn forget_peak() -> u64 {
 
 fn bounded(name: &str, bytes: Vec<u8>) -> Result<Scan> {
     let (before, start) = (forget_peak(), Instant::now());
-    let result = filter(bytes);
+    let result = run_filter(bytes);
     let (took, used) = (start.elapsed(), peak_kib().saturating_sub(before));
     println!("{name}: {took:.1?}, {used} KiB");
     assert!(took < PATIENCE, "{name}: {took:?}");
@@ -99,22 +88,8 @@ fn overlapping() -> Vec<u8> {
 
 /// A filtered dump.
 fn kdump() -> Vec<u8> {
-    let dump = Machine::new().dump();
-    let layout = PageLayout::new(dump.vmcoreinfo()).expect("layout");
-    let scan = scan::scan(&dump, Some(&layout), Level::NONE).expect("scan");
-    let job = Job {
-        codec: Codec::Zstd,
-        level: None,
-        threads: 1,
-        check: Check::No,
-    };
-    let options = KdumpOptions {
-        job,
-        level: Level::NONE,
-        split: None,
-    };
     let mut out = MemoryOutput::new();
-    write_kdump(&dump, &scan, &options, &mut out, &()).expect("written");
+    filter(&Machine::new().dump(), Level::NONE, Codec::Zstd, &mut out);
     out.bytes
 }
 

@@ -6,7 +6,10 @@
 #![allow(dead_code, reason = "each test program uses another part")]
 
 use std::sync::Mutex;
-use vmcore::write::Output;
+use vmcore::codec::Codec;
+use vmcore::pages::{Level, PageLayout, Scan, scan};
+use vmcore::write::pipeline::Job;
+use vmcore::write::{Check, KdumpOptions, Output, write_kdump};
 use vmcore::{Dump, Error, Result};
 
 pub const PAGE: usize = 4096;
@@ -243,6 +246,36 @@ fn notes() -> Vec<u8> {
         }
     }
     out
+}
+
+/// The pages of `dump` that `level` keeps.
+pub fn scan_of(dump: &Dump, level: Level) -> Scan {
+    let layout = PageLayout::new(dump.vmcoreinfo()).expect("layout");
+    scan::scan(dump, Some(&layout), level).expect("scan")
+}
+
+pub fn job(codec: Codec, threads: usize, check: Check) -> Job {
+    Job {
+        codec,
+        level: None,
+        threads,
+        check,
+    }
+}
+
+/// One file with what `level` keeps.
+pub fn options(level: Level, job: Job) -> KdumpOptions {
+    KdumpOptions {
+        job,
+        level,
+        split: None,
+    }
+}
+
+/// Filters `dump` for a test of readers: nothing is checked while it is written.
+pub fn filter(dump: &Dump, level: Level, codec: Codec, out: &mut dyn Output) {
+    let options = options(level, job(codec, 1, Check::No));
+    write_kdump(dump, &scan_of(dump, level), &options, out, &()).expect("written");
 }
 
 /// An output in memory that is full at some point.
