@@ -102,7 +102,7 @@ impl ScenarioFile {
         let mut scenario = Scenario {
             name: plain_name(&name),
             suites: entry.suites.clone(),
-            sysctls: sysctls(trigger.lkdtm.as_ref(), &entry.sysctls),
+            sysctls: Vec::new(),
             loads: entry.loads.clone().unwrap_or(environment.loads),
             modules: devices.iter().flat_map(|d| d.modules.clone()).collect(),
             devices,
@@ -125,6 +125,7 @@ impl ScenarioFile {
                 rule.apply(&mut scenario, &mut expect);
             }
         }
+        scenario.sysctls = sysctls(&scenario.trigger, &entry.sysctls);
         scenario.expect = expectation(scenario.trigger.lkdtm.as_ref(), expect)?;
         Ok(scenario)
     }
@@ -219,9 +220,11 @@ fn names(wanted: &[String], table: &[&str]) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Those without which this type does not crash, and the entry's own, which win.
-fn sysctls(lkdtm: Option<&Lkdtm>, own: &BTreeMap<String, String>) -> Vec<(String, String)> {
-    let needs = lkdtm
+/// Those without which this does not crash, and the entry's own, which win.
+fn sysctls(trigger: &Trigger, own: &BTreeMap<String, String>) -> Vec<(String, String)> {
+    let needs = trigger
+        .lkdtm
+        .as_ref()
         .and_then(|l| Type::find(&l.crash_type))
         .map_or(Needs::Nothing, |t| t.needs);
     let mut all: BTreeMap<String, String> = needs
@@ -235,6 +238,10 @@ fn sysctls(lkdtm: Option<&Lkdtm>, own: &BTreeMap<String, String>) -> Vec<(String
         Needs::HungTaskPanic => Some(("kernel.hung_task_timeout_secs", "5")),
         _ => None,
     };
+    let nmi = trigger
+        .nmi_after_s
+        .map(|_| ("kernel.unknown_nmi_panic", "1"));
+    let more = more.into_iter().chain(nmi);
     all.extend(more.map(|(name, value)| (name.to_owned(), value.to_owned())));
     all.extend(own.clone());
     all.into_iter().collect()
@@ -333,11 +340,8 @@ impl Rule {
             lkdtm.cpu = lkdtm.cpu.or(self.cpu);
             lkdtm.count = lkdtm.count.or(self.count);
         }
-        if self.nmi_after_s.is_some() {
-            scenario.trigger.nmi_after_s = self.nmi_after_s;
-            let panics = ("kernel.unknown_nmi_panic".to_owned(), "1".to_owned());
-            scenario.sysctls.push(panics);
-        }
+        let trigger = &mut scenario.trigger;
+        trigger.nmi_after_s = self.nmi_after_s.or(trigger.nmi_after_s);
         scenario.loads.extend(self.loads.iter().cloned());
         scenario.deadline_s = self.deadline_s.unwrap_or(scenario.deadline_s);
         if expect.contexts.is_none() {
