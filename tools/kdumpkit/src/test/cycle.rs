@@ -12,7 +12,7 @@ use crate::init::{CaptureImage, CaptureRole, Collector, GuestRole, RESET_MODULE,
 use crate::initramfs::modules::ModuleTree;
 use crate::initramfs::{Recipe, closure};
 use crate::tree::{Kernel, Tree};
-use crate::vm::{Accel, CONSOLE, End, Machine, Story};
+use crate::vm::{self, Accel, CONSOLE, End, Machine, Story};
 use anyhow::{Context, Result, ensure};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -24,9 +24,8 @@ const DUMP_DISK_BYTES: u64 = 2 << 30;
 const LOAD_DISK_BYTES: u64 = 64 << 20;
 /// Where the capture kernel puts the dump on its disk.
 const DUMP_FOLDER: &str = "var/crash";
-/// One CPU is enough for a dump; irqpoll: the device that interrupted last may have no driver any more.
-const CAPTURE_CMDLINE: &str = "console=ttyS0 quiet panic=1 no_timer_check nr_cpus=1 irqpoll reset_devices cgroup_disable=memory \
-     transparent_hugepage=never numa=off";
+/// The capture kernel's: less memory for what a dump does not need.
+const CAPTURE_CMDLINE: &str = "cgroup_disable=memory transparent_hugepage=never numa=off";
 
 /// What every cycle on this machine shares.
 #[derive(Debug)]
@@ -66,12 +65,7 @@ impl Execute for Bench {
 
     fn tidy(&self, cell: &Cell, folder: &Path) {
         let scenario = &cell.scenario;
-        let made = [
-            DUMP_DISK,
-            "capture.initramfs",
-            "guest.initramfs",
-            crate::vm::QMP,
-        ];
+        let made = [DUMP_DISK, "capture.initramfs", "guest.initramfs", vm::QMP];
         for name in scratch_disks(scenario).chain(made) {
             let _ = fs::remove_file(folder.join(name));
         }
@@ -179,7 +173,7 @@ impl Bench {
             capture: Some(CaptureImage {
                 kernel: "/capture/vmlinuz".into(),
                 initramfs: "/capture/initramfs".into(),
-                cmdline: CAPTURE_CMDLINE.into(),
+                cmdline: vm::capture_cmdline(CAPTURE_CMDLINE),
                 mkdfinfo: true,
             }),
             sysctls: scenario.sysctls.clone(),

@@ -15,6 +15,17 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// Every kernel of a guest. On a busy machine it finds QEMU's timer interrupts missing at boot, and panics, without
+/// no_timer_check.
+const CMDLINE: &str = "console=ttyS0 quiet panic=1 no_timer_check";
+
+/// The command line of a guest's capture kernel, with `more` of its own.
+#[must_use]
+pub fn capture_cmdline(more: &str) -> String {
+    // One CPU is enough for a dump; irqpoll: the device that interrupted last may have no driver any more.
+    format!("{CMDLINE} nr_cpus=1 irqpoll reset_devices {more}")
+}
+
 /// The console's file inside a machine's folder.
 pub const CONSOLE: &str = "console.log";
 const COMMAND: &str = "qemu.cmd";
@@ -175,11 +186,9 @@ impl<'a> Machine<'a> {
             .arg(&self.kernel)
             .arg("-initrd")
             .arg(&self.initramfs);
-        // On a busy machine the kernel finds QEMU's timer interrupts missing at boot, and panics, without no_timer_check.
-        command.arg("-append").arg(format!(
-            "console=ttyS0 quiet panic=1 no_timer_check {}",
-            self.cmdline
-        ));
+        command
+            .arg("-append")
+            .arg(format!("{CMDLINE} {}", self.cmdline));
         command.arg("-serial").arg(format!("file:{CONSOLE}"));
         command
             .arg("-qmp")

@@ -8,6 +8,6 @@ mod qmp;
 mod story;
 
 pub use accel::Accel;
-pub use machine::{CONSOLE, End, Machine, QMP};
+pub use machine::{CONSOLE, End, Machine, QMP, capture_cmdline};
 pub use qmp::human;
 pub use story::Story;

@@ -5,7 +5,7 @@ use kdumpkit::event::Event;
 use kdumpkit::init::{CaptureImage, CaptureRole, Collector, GuestRole, Role};
 use kdumpkit::initramfs::Recipe;
 use kdumpkit::tree::{Kernel, Tree};
-use kdumpkit::vm::{Accel, End, Machine};
+use kdumpkit::vm::{self, Accel, End, Machine};
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -246,9 +246,7 @@ impl Guest {
             capture: Some(CaptureImage {
                 kernel: "/capture/vmlinuz".into(),
                 initramfs: "/capture/initramfs".into(),
-                cmdline:
-                    "console=ttyS0 quiet panic=1 no_timer_check nr_cpus=1 irqpoll reset_devices"
-                        .into(),
+                cmdline: vm::capture_cmdline(""),
                 mkdfinfo: false,
             }),
             script: Some(settings + SCRIPT),

@@ -5,7 +5,7 @@ use kdumpkit::event::Event;
 use kdumpkit::init::{CaptureImage, CaptureRole, Collector, GuestRole, Role};
 use kdumpkit::initramfs::Recipe;
 use kdumpkit::tree::{Kernel, Tree};
-use kdumpkit::vm::{Accel, End, Machine};
+use kdumpkit::vm::{self, Accel, End, Machine};
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -195,9 +195,7 @@ impl Guest {
             capture: Some(CaptureImage {
                 kernel: "/capture/vmlinuz".into(),
                 initramfs: "/capture/initramfs".into(),
-                cmdline:
-                    "console=ttyS0 quiet panic=1 no_timer_check nr_cpus=1 irqpoll reset_devices"
-                        .into(),
+                cmdline: vm::capture_cmdline(""),
                 mkdfinfo: false,
             }),
             script: Some(script.into()),

@@ -7,16 +7,13 @@ use kdumpkit::init::{CaptureImage, GuestRole, Role};
 use kdumpkit::initramfs::Recipe;
 use kdumpkit::initramfs::modules::ModuleTree;
 use kdumpkit::tree::{Kernel, Tree};
-use kdumpkit::vm::{Accel, End, Machine};
+use kdumpkit::vm::{self, Accel, End, Machine};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Both kernels. iomem: the scripts look into registers and the crashed kernel's memory.
 const CMDLINE: &str = "iomem=relaxed";
-/// The capture kernel, in addition.
-const CAPTURE_CMDLINE: &str =
-    "console=ttyS0 quiet panic=1 no_timer_check nr_cpus=1 irqpoll reset_devices";
 
 /// Shell functions for the scripts. Output lines begin with a word that says what they are.
 const FUNCTIONS: &str = r#"
@@ -190,7 +187,7 @@ impl Bench {
         role.capture = Some(CaptureImage {
             kernel: "/capture/vmlinuz".into(),
             initramfs: "/capture/initramfs".into(),
-            cmdline: format!("{CAPTURE_CMDLINE} {CMDLINE} {}", guest.cmdline),
+            cmdline: vm::capture_cmdline(&format!("{CMDLINE} {}", guest.cmdline)),
             mkdfinfo: false,
         });
         Ok(vec![

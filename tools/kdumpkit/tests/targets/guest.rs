@@ -14,8 +14,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-const CMDLINE: &str = "console=ttyS0 quiet panic=1 nr_cpus=1 irqpoll reset_devices cgroup_disable=memory nokaslr no_timer_check";
-
 /// What the guests of one test share. The folder stays when the test fails.
 pub struct Bench {
     pub tree: Tree,
@@ -129,7 +127,7 @@ impl Bench {
             capture: Some(CaptureImage {
                 kernel: "/capture/vmlinuz".into(),
                 initramfs: "/capture/initramfs".into(),
-                cmdline: CMDLINE.into(),
+                cmdline: vm::capture_cmdline("cgroup_disable=memory nokaslr"),
                 mkdfinfo: true,
             }),
             script: Some(script.into()),
