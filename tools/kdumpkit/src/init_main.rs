@@ -30,19 +30,9 @@ enum Early {
 }
 
 fn main() -> ExitCode {
-    if std::process::id() == 1 {
-        init::main();
-    }
-    if let Some(status) = init::capture::as_udhcpc_script() {
-        return status;
-    }
-    let result = match Cli::parse().command {
+    kdumpkit::program(|| match Cli::parse().command {
         Command::Attempt(args) => init::capture::attempt_main(&args),
         Command::Early(Early::Load) => early::load_main(),
         Command::Filter(args) => filter::main(&args),
-    };
-    result.unwrap_or_else(|error| {
-        eprintln!("kdumpkit: error: {error:#}");
-        ExitCode::from(1)
     })
 }

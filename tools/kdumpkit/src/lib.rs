@@ -20,3 +20,20 @@ pub mod status;
 pub mod test;
 pub mod tree;
 pub mod vm;
+
+use std::process::ExitCode;
+
+/// What both programs are besides their subcommands: /init as PID 1, udhcpc's script under that name. An error of `command`
+/// goes to standard error and makes status 1.
+pub fn program(command: impl FnOnce() -> anyhow::Result<ExitCode>) -> ExitCode {
+    if std::process::id() == 1 {
+        init::main();
+    }
+    if let Some(status) = init::capture::as_udhcpc_script() {
+        return status;
+    }
+    command().unwrap_or_else(|error| {
+        eprintln!("kdumpkit: error: {error:#}");
+        ExitCode::from(1)
+    })
+}

@@ -35,33 +35,25 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    if std::process::id() == 1 {
-        init::main();
-    }
-    if let Some(status) = filter::as_makedumpfile() {
-        return status;
-    }
-    if let Some(status) = init::capture::as_udhcpc_script() {
-        return status;
-    }
-    let result = match Cli::parse().command {
-        Command::Attempt(args) => init::capture::attempt_main(&args),
-        Command::Config(args) => config::main(&args),
-        Command::Early(args) => early::main(&args),
-        Command::Estimate(args) => estimate::main(&args),
-        Command::Filter(args) => filter::main(&args),
-        Command::Initramfs(args) => initramfs::main(&args),
-        Command::Load(args) => load::main(&args),
-        Command::Master(args) => master::main(&args),
-        Command::Matrix(args) => matrix::main(&args),
-        Command::Mkdfinfo(args) => mkdfinfo::main(&args),
-        Command::Report(args) => report::main(&args),
-        Command::Status(args) => status::main(&args),
-        Command::Test(args) => test::main(&args),
-        Command::Unload(args) => load::unload(&args),
-    };
-    result.unwrap_or_else(|error| {
-        eprintln!("kdumpkit: error: {error:#}");
-        ExitCode::from(1)
+    kdumpkit::program(|| {
+        if let Some(status) = filter::as_makedumpfile() {
+            return Ok(status);
+        }
+        match Cli::parse().command {
+            Command::Attempt(args) => init::capture::attempt_main(&args),
+            Command::Config(args) => config::main(&args),
+            Command::Early(args) => early::main(&args),
+            Command::Estimate(args) => estimate::main(&args),
+            Command::Filter(args) => filter::main(&args),
+            Command::Initramfs(args) => initramfs::main(&args),
+            Command::Load(args) => load::main(&args),
+            Command::Master(args) => master::main(&args),
+            Command::Matrix(args) => matrix::main(&args),
+            Command::Mkdfinfo(args) => mkdfinfo::main(&args),
+            Command::Report(args) => report::main(&args),
+            Command::Status(args) => status::main(&args),
+            Command::Test(args) => test::main(&args),
+            Command::Unload(args) => load::unload(&args),
+        }
     })
 }
