@@ -6,15 +6,18 @@ uptime_cs() {
 	read -r seconds rest </proc/uptime
 	now=${seconds%.*}${seconds#*.}
 }
-measure() { # NAME COMMAND
-	uptime_cs
-	start=$now
+measure() { # NAME COMMAND [AFTERWARDS, not measured]
+	spent=0
 	for i in $rounds; do
+		uptime_cs
+		start=$now
 		eval "$2"
+		uptime_cs
+		spent=$((spent + now - start))
+		eval "${3:-}"
 	done
-	uptime_cs
 	echo "@$1"
-	echo $((now - start))
+	echo $spent
 }
 
 busybox insmod /test/mkdfinfo.ko
@@ -22,15 +25,5 @@ busybox cat /sys/kernel/mkdfinfo/mkdfinfo >/dev/null
 measure read 'busybox cat /sys/kernel/mkdfinfo/mkdfinfo >/dev/null'
 busybox rmmod mkdfinfo
 # Unloading waits for grace periods; it is not part of what a load costs.
-spent=0
-for i in $rounds; do
-	uptime_cs
-	start=$now
-	busybox insmod /test/mkdfinfo.ko
-	uptime_cs
-	spent=$((spent + now - start))
-	busybox rmmod mkdfinfo
-done
-echo "@load"
-echo $spent
+measure load 'busybox insmod /test/mkdfinfo.ko' 'busybox rmmod mkdfinfo'
 measure process 'busybox true'
