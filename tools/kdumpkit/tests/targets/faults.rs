@@ -3,7 +3,7 @@
 
 use super::guest::{Bench, Run};
 use super::network::{DHCP, ssh_target, with_nic};
-use super::server::{free_port, sshd};
+use super::server::{free_port, ssh_key, sshd};
 use kdumpkit::config::Action;
 use kdumpkit::event::Event;
 use std::fs;
@@ -26,15 +26,6 @@ fn nothing_saved(run: &Run, wanted: &str) {
 fn failing(bench: &Bench, text: &str, modules: &[&str]) -> Run {
     let config = bench.config(&format!("failure_action = \"poweroff\"\n{text}"), modules);
     bench.crash(&config).ended()
-}
-
-/// Makes the key of ssh targets whose server is never reached; its public half.
-fn login_key(bench: &Bench) -> String {
-    let arguments = ["-q", "-t", "ed25519", "-N", "", "-f", "login"];
-    bench.tool("ssh-keygen", &arguments);
-    let key = fs::read_to_string(bench.folder.join("login.pub")).expect("a key");
-    let words: Vec<&str> = key.split_whitespace().take(2).collect();
-    words.join(" ")
 }
 
 #[test]
@@ -121,7 +112,7 @@ fn no_link_a_missing_module_and_then_a_disk() {
     let mut bench = Bench::new("no-link");
     bench.disk(1024, &EXT4);
     bench.devices = ["-device", "virtio-net-pci"].map(String::from).to_vec();
-    let key = login_key(&bench);
+    let key = ssh_key(&bench, "login");
     // The driver of the interface is not packed: it never appears.
     let text = format!(
         "{}{DISK}[network]\ninterfaces = [\"eth0\"]\nipv4 = \"dhcp\"\nlink_deadline_s = 5\n",
@@ -163,7 +154,7 @@ fn link_that_never_comes_up_and_then_a_disk() {
     bench.disk(1024, &EXT4);
     with_nic(&mut bench);
     bench.monitor = vec!["set_link n off".into()];
-    let key = login_key(&bench);
+    let key = ssh_key(&bench, "login");
     let text = format!(
         "{}{DISK}[network]\nipv4 = \"dhcp\"\nlink_deadline_s = 5\n",
         ssh_target(&bench, 22, &key)

@@ -27,11 +27,18 @@ pub fn free_port() -> u16 {
     listener.local_addr().expect("its number").port()
 }
 
+/// Makes the ssh key `name` in the folder; its public half, as host_keys takes it.
+pub fn ssh_key(bench: &Bench, name: &str) -> String {
+    bench.tool("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", name]);
+    let key = fs::read_to_string(bench.folder.join(format!("{name}.pub"))).expect("a key");
+    let words: Vec<&str> = key.split_whitespace().take(2).collect();
+    words.join(" ")
+}
+
 /// OpenSSH's sshd with one host key and one login key; returns the server's public key.
 pub fn sshd(bench: &Bench) -> (Server, String) {
-    for name in ["host", "login"] {
-        bench.tool("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", name]);
-    }
+    let host_key = ssh_key(bench, "host");
+    ssh_key(bench, "login");
     let folder = bench.folder.display();
     let port = free_port();
     fs::copy(
@@ -49,10 +56,7 @@ pub fn sshd(bench: &Bench) -> (Server, String) {
     )
     .expect("sshd.conf");
     let script = format!("mkdir -p /run/sshd && exec /usr/sbin/sshd -D -e -f {folder}/sshd.conf");
-    let server = start(bench, "sshd", &["sh", "-c", &script], port);
-    let key = fs::read_to_string(bench.folder.join("host.pub")).expect("host.pub");
-    let words: Vec<&str> = key.split_whitespace().take(2).collect();
-    (server, words.join(" "))
+    (start(bench, "sshd", &["sh", "-c", &script], port), host_key)
 }
 
 /// NFS-Ganesha with one export, NFSv4 on one TCP port.
