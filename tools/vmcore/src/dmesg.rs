@@ -53,7 +53,8 @@ pub fn dmesg(memory: &(impl Memory + ?Sized)) -> Result<String> {
                 append(&mut out, nanos, &text);
             }
             // One damaged or missing record must not hide the others.
-            Ok(None) | Err(Error::Absent(..) | Error::NotMapped { .. }) => lost += 1,
+            Ok(None) => lost += 1,
+            Err(error) if error.is_of_memory() => lost += 1,
             Err(error) => return Err(error),
         }
         if lost == MAX_LOST_RECORDS {

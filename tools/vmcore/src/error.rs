@@ -103,6 +103,17 @@ pub enum Absence {
 }
 
 impl Error {
+    /// Whether a part of the crashed kernel's memory cannot be had, while the dump as a whole makes sense.
+    pub(crate) fn is_of_memory(&self) -> bool {
+        matches!(
+            self,
+            Error::Io { .. }
+                | Error::Truncated { .. }
+                | Error::Absent(..)
+                | Error::NotMapped { .. }
+        )
+    }
+
     pub(crate) fn format(what: &'static str, detail: impl Into<String>) -> Error {
         Error::Format {
             what,

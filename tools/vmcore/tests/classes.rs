@@ -10,9 +10,8 @@ use vmcore::{Pfn, pages::scan::BlockClasses};
 fn class_of(machine: &Machine, pfn: u64) -> Class {
     let dump = machine.dump();
     let layout = PageLayout::new(dump.vmcoreinfo()).expect("layout");
-    let (ram, _) = dump.block(0).expect("block");
     let mut classes = BlockClasses::new(&dump, &layout).expect("memmap");
-    classes.block(0, &ram).expect("classes")[(pfn % BLOCK_PFNS) as usize]
+    classes.block(0)[(pfn % BLOCK_PFNS) as usize]
 }
 
 #[test]

@@ -101,8 +101,7 @@ fn class_of(dump: &Dump, layout: &PageLayout, block: u64, within: usize) -> Resu
     let mut classes = BlockClasses::new(dump, layout)?;
     let mut class = Class::NoStruct;
     for block in block - block % GIGANTIC_BLOCKS..=block {
-        let (ram, _) = dump.block(block)?;
-        class = classes.block(block, &ram)?[within];
+        class = classes.block(block)[within];
     }
     Ok(class)
 }

@@ -24,6 +24,8 @@ use std::process::ExitCode;
 const EXIT_WRONG_RELEASE: u8 = 2;
 /// Exit status when the target has no room for any of the dump levels.
 const EXIT_NO_SPACE: u8 = 3;
+/// Exit status when the dump is written but marked incomplete, because pages of the source cannot be read.
+pub(crate) const EXIT_INCOMPLETE: u8 = 4;
 
 /// The command line when the program is called makedumpfile.
 #[derive(Parser)]
@@ -49,7 +51,7 @@ pub fn as_makedumpfile() -> Option<ExitCode> {
 /// Runs the command.
 ///
 /// # Errors
-/// Everything but another release and a full target, which have exit statuses of their own.
+/// Everything but another release, a full target and unreadable pages, which have exit statuses of their own.
 pub fn main(args: &FilterArgs) -> anyhow::Result<ExitCode> {
     let result = match job::Task::new(args)? {
         Task::Version => {
@@ -91,6 +93,9 @@ pub fn main(args: &FilterArgs) -> anyhow::Result<ExitCode> {
 fn exit_status(error: &anyhow::Error) -> u8 {
     if let Some(vmcoreinfo::OverlayError::OtherKernel { .. }) = error.downcast_ref() {
         return EXIT_WRONG_RELEASE;
+    }
+    if error.is::<run::Incomplete>() {
+        return EXIT_INCOMPLETE;
     }
     match error.downcast_ref() {
         Some(vmcore::Error::NoSpace { .. }) => EXIT_NO_SPACE,

@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde_json::{Map, json};
 use vmcore::addr::PAGE_SIZE;
 use vmcore::pages::{Class, Level, Scan};
-use vmcore::write::{Check, Written};
+use vmcore::write::{Check, Unreadable, Written};
 
 /// The result of a filter job.
 pub struct Report<'a> {
@@ -61,6 +61,10 @@ impl Report<'_> {
         }
         if self.job.stats {
             self.table();
+        }
+        let unknown = self.scan.stats.count(Class::Unknown);
+        if unknown > 0 {
+            eprintln!("{unknown} pages whose struct page cannot be read: they were kept");
         }
         let suspicious = self.scan.stats.suspicious_blocks;
         if suspicious > 0 {
@@ -129,7 +133,7 @@ impl Report<'_> {
             "ram_pages": self.scan.stats.total(),
             "pages": self.written.pages,
             "zero_pages": self.written.zero_pages,
-            "unreadable_pages": self.written.unreadable_pages,
+            "unreadable": unreadable(&self.written.unreadable),
             "suspicious_blocks": self.scan.stats.suspicious_blocks,
             "bytes": self.written.bytes,
             "seconds": self.seconds,
@@ -138,6 +142,12 @@ impl Report<'_> {
             "classes": classes,
         })
     }
+}
+
+/// Absent when every page could be read. Page frames from the first to the last of each run.
+fn unreadable(all: &Unreadable) -> Option<serde_json::Value> {
+    let runs = all.runs.iter().map(|run| [run.start, run.end - 1]);
+    (all.pages > 0).then(|| json!({ "pages": all.pages, "pfns": runs.collect::<Vec<_>>() }))
 }
 
 fn human(bytes: u64) -> String {

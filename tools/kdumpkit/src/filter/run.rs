@@ -5,6 +5,7 @@ use super::job::{Job, Target};
 use super::progress::Bar;
 use super::report::Report;
 use anyhow::{Context, Result, bail};
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::IsTerminal;
 use std::ops::Range;
@@ -15,7 +16,8 @@ use vmcore::Dump;
 use vmcore::pages::{Level, PageLayout, Scan, scan};
 use vmcore::write::pipeline;
 use vmcore::write::{
-    Check, FileOutput, FlattenedOutput, KdumpOptions, Output, Written, write_elf, write_kdump,
+    Check, FileOutput, FlattenedOutput, KdumpOptions, Output, Unreadable, Written, write_elf,
+    write_kdump,
 };
 use vmcoreinfo::Vmcoreinfo;
 
@@ -233,7 +235,7 @@ impl Work<'_> {
                 .with_context(|| format!("writing {}", path.display()))?;
             all.pages += part.pages;
             all.zero_pages += part.zero_pages;
-            all.unreadable_pages += part.unreadable_pages;
+            all.unreadable.append(&part.unreadable);
             all.read_back &= part.read_back;
             all.bytes += part.bytes;
         }
@@ -271,11 +273,27 @@ fn report(work: &Work<'_>, written: Written, started: Instant) -> Result<()> {
         seconds: started.elapsed().as_secs_f64(),
     };
     report.print()?;
-    if written.unreadable_pages > 0 {
-        bail!(
-            "{} pages of the source could not be read; the dump is marked incomplete",
-            written.unreadable_pages
-        );
+    match report.written.unreadable.pages {
+        0 => Ok(()),
+        _ => Err(Incomplete(report.written.unreadable).into()),
     }
-    Ok(())
+}
+
+/// The dump is written and verified, but marked incomplete: the source refused some pages.
+#[derive(Debug, thiserror::Error)]
+pub struct Incomplete(Unreadable);
+
+impl fmt::Display for Incomplete {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Unreadable { pages, runs } = &self.0;
+        let runs: Vec<String> = runs
+            .iter()
+            .map(|run| format!("{:#x}-{:#x}", run.start, run.end - 1))
+            .collect();
+        write!(
+            f,
+            "{pages} pages of the source could not be read (page frames {}); the dump is marked incomplete",
+            runs.join(" ")
+        )
+    }
 }

@@ -90,7 +90,7 @@ fn compare(guest: &Guest) -> BTreeMap<(Class, Class), u64> {
     let mut table = BTreeMap::new();
     for block in 0..(guest.kpageflags.len() as u64).div_ceil(BLOCK_PFNS) {
         let (ram, _) = dump.block(block).expect("a block");
-        let found = classes.block(block, &ram).expect("classes");
+        let found = classes.block(block);
         for (within, &class) in found.iter().enumerate() {
             let Some(&flags) = guest
                 .kpageflags

@@ -18,6 +18,8 @@ pub enum Class {
     NoStruct,
     /// A tail whose head is not where it should be.
     Orphan,
+    /// RAM whose `struct page` cannot be read: the source refuses, or the crashed kernel's page tables are damaged.
+    Unknown,
     /// Page cache without private data, also shmem and tmpfs.
     Cache,
     /// Page cache with private data (buffer heads, NFS requests).
@@ -38,10 +40,11 @@ pub enum Class {
 
 impl Class {
     /// All classes, in the order of their numbers.
-    pub const ALL: [Class; 11] = [
+    pub const ALL: [Class; 12] = [
         Class::Kernel,
         Class::NoStruct,
         Class::Orphan,
+        Class::Unknown,
         Class::Cache,
         Class::CachePrivate,
         Class::Anon,
@@ -55,7 +58,7 @@ impl Class {
     /// The dump-level bits that leave the class out; 0: always out; none: never out.
     pub const fn excluded_by(self) -> Option<u8> {
         match self {
-            Class::Kernel | Class::NoStruct | Class::Orphan => None,
+            Class::Kernel | Class::NoStruct | Class::Orphan | Class::Unknown => None,
             Class::Cache => Some(2 | 4),
             Class::CachePrivate => Some(4),
             Class::Anon | Class::Hugetlb => Some(8),
@@ -70,6 +73,7 @@ impl Class {
             Class::Kernel => "kernel",
             Class::NoStruct => "no-struct-page",
             Class::Orphan => "orphan-tail",
+            Class::Unknown => "unknown",
             Class::Cache => "cache",
             Class::CachePrivate => "cache-private",
             Class::Anon => "anon",

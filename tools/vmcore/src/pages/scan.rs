@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! One pass over all `struct page`: which pages are RAM, which go into the dump, how many of each class.
 
-use crate::addr::{Pfn, VirtAddr};
+use crate::addr::{PAGE_SIZE, Pfn, VirtAddr};
 use crate::dump::Dump;
 use crate::error::{Error, Result};
 use crate::pages::class::{Class, Classifier};
@@ -9,6 +9,7 @@ use crate::pages::layout::PageLayout;
 use crate::pages::level::Level;
 use crate::pages::map::{BLOCK_PFNS, Bits, EMPTY, PageMap, runs};
 use crate::pages::memmap::MemMap;
+use std::ops::Range;
 
 /// 128 TiB: beyond any machine, and what a lying file may cost in the page maps stays below 256 MiB.
 const MAX_PFN: u64 = 1 << 35;
@@ -56,7 +57,8 @@ type Classes = [Class; BLOCK_PFNS as usize];
 /// Goes through RAM once. Without a layout nothing is classified, all pages count as kernel memory.
 ///
 /// # Errors
-/// The section array or a `struct page` is not in the dump, or the file cannot be read.
+/// VMCOREINFO does not say where the structures are, or says what cannot be. A structure that cannot be read is no error:
+/// its page is kept.
 pub fn scan(dump: &Dump, layout: Option<&PageLayout>, level: Level) -> Result<Scan> {
     let mut out = Scan::default();
     let mut classes = match layout {
@@ -77,7 +79,7 @@ pub fn scan(dump: &Dump, layout: Option<&PageLayout>, level: Level) -> Result<Sc
         for block in blocks.start.max(next_block)..blocks.end {
             let (ram, present) = dump.block(block)?;
             let kept = match &mut classes {
-                Some(classes) => select(classes.block(block, &ram)?, &ram, level, &mut out.stats),
+                Some(classes) => select(classes.block(block), &ram, level, &mut out.stats),
                 None => {
                     let pages: u32 = ram.iter().map(|w| w.count_ones()).sum();
                     out.stats.add(Class::Kernel, pages.into());
@@ -122,7 +124,8 @@ fn select(classes: &Classes, ram: &Bits, level: Level, stats: &mut Stats) -> Bit
 /// Reads and classifies block by block.
 pub struct BlockClasses<'a> {
     dump: &'a Dump,
-    map: MemMap<'a, Dump>,
+    /// None: the array of sections cannot be read.
+    map: Option<MemMap<'a, Dump>>,
     classifier: Classifier<'a>,
     size: usize,
     raw: Vec<u8>,
@@ -133,11 +136,16 @@ impl<'a> BlockClasses<'a> {
     /// Prepares a pass.
     ///
     /// # Errors
-    /// As [`MemMap::new`].
+    /// As [`MemMap::new`], but for memory that cannot be read: then no page has a known class.
     pub fn new(dump: &'a Dump, layout: &'a PageLayout) -> Result<BlockClasses<'a>> {
+        let map = match MemMap::new(dump) {
+            Ok(map) => Some(map),
+            Err(error) if error.is_of_memory() => None,
+            Err(error) => return Err(error),
+        };
         Ok(BlockClasses {
             dump,
-            map: MemMap::new(dump)?,
+            map,
             classifier: Classifier::new(layout),
             size: layout.size,
             raw: vec![0; BLOCK_PFNS as usize * layout.size],
@@ -145,51 +153,54 @@ impl<'a> BlockClasses<'a> {
         })
     }
 
-    /// Classifies the pages of a block; blocks come in ascending order. Only those that `ram` has mean anything.
-    ///
-    /// # Errors
-    /// A `struct page` of RAM that should exist is not in the dump.
-    pub fn block(&mut self, block: u64, ram: &Bits) -> Result<&Classes> {
+    /// Classifies the pages of a block; blocks come in ascending order. Only those that are RAM mean anything.
+    pub fn block(&mut self, block: u64) -> &Classes {
+        let Some(map) = &mut self.map else {
+            self.classes.fill(Class::Unknown);
+            return &self.classes;
+        };
         self.classes.fill(Class::NoStruct);
-        let step = self.map.pfns_per_section().min(BLOCK_PFNS);
+        let step = map.pfns_per_section().min(BLOCK_PFNS);
         for start in (0..BLOCK_PFNS).step_by(step as usize) {
             let pfn = block * BLOCK_PFNS + start;
-            let Some(at) = self.map.struct_page(Pfn(pfn))? else {
-                continue;
-            };
             let part = start as usize..(start + step) as usize;
+            let at = match map.struct_page(Pfn(pfn)) {
+                Ok(Some(at)) => at,
+                Ok(None) => continue,
+                Err(_) => {
+                    self.classes[part].fill(Class::Unknown);
+                    continue;
+                }
+            };
             let raw = &mut self.raw[part.start * self.size..part.end * self.size];
-            if let Err(error) = self.dump.read_virt(at, raw) {
-                read_around_holes(self.dump, at, raw, self.size, &part, ram, error)?;
+            let classes = &mut self.classes[part];
+            let unread = match self.dump.read_virt(at, raw) {
+                Ok(()) => Vec::new(),
+                Err(_) => read_around(self.dump, at, raw),
+            };
+            self.classifier.classify(pfn, raw, classes);
+            for bytes in unread {
+                classes[bytes.start / self.size..bytes.end.div_ceil(self.size)]
+                    .fill(Class::Unknown);
             }
-            self.classifier.classify(pfn, raw, &mut self.classes[part]);
         }
-        Ok(&self.classes)
+        &self.classes
     }
 }
 
-/// Structures of holes in memory may be unmapped; those of RAM may not.
-fn read_around_holes(
-    dump: &Dump,
-    at: VirtAddr,
-    raw: &mut [u8],
-    size: usize,
-    part: &std::ops::Range<usize>,
-    ram: &Bits,
-    error: Error,
-) -> Result<()> {
-    if !matches!(error, Error::NotMapped { .. }) {
-        return Err(error);
-    }
-    raw.fill(0);
-    for run in runs(ram) {
-        let start = (run.start as usize).max(part.start);
-        let end = (run.end as usize).min(part.end);
-        if start < end {
-            let bytes = (start - part.start) * size..(end - part.start) * size;
-            let at = VirtAddr(at.0.wrapping_add(bytes.start as u64));
-            dump.read_virt(at, &mut raw[bytes])?;
+/// Reads all that can be read, zeros for the rest; returns the rest. Structures of holes in memory may be unmapped.
+fn read_around(dump: &Dump, at: VirtAddr, raw: &mut [u8]) -> Vec<Range<usize>> {
+    let mut unread = Vec::new();
+    let mut done = 0;
+    while done < raw.len() {
+        let here = VirtAddr(at.0.wrapping_add(done as u64));
+        let to_page_end = (PAGE_SIZE - here.0 % PAGE_SIZE) as usize;
+        let piece = done..raw.len().min(done + to_page_end);
+        if dump.read_virt(here, &mut raw[piece.clone()]).is_err() {
+            raw[piece.clone()].fill(0);
+            unread.push(piece.clone());
         }
+        done = piece.end;
     }
-    Ok(())
+    unread
 }

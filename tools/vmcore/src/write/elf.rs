@@ -92,7 +92,7 @@ pub fn write_elf(
         read_back,
         ..data.written
     };
-    let incomplete = written.unreadable_pages > 0;
+    let incomplete = written.unreadable.pages > 0;
     let head = head(dump, &segments, notes_at, data_at, incomplete);
     out.write_at(0, &head)?;
     out.finish()?;
@@ -268,7 +268,9 @@ impl Data<'_> {
                 plain.resize(plain.len() + PAGE_SIZE as usize, 0);
             }
             self.written.pages += u64::from(kept);
-            self.written.unreadable_pages += u64::from(kept && *page == Stored::Unreadable);
+            if kept && *page == Stored::Unreadable {
+                self.written.unreadable.add(pfn..pfn + 1);
+            }
         }
         out.write_at(self.at, &plain)?;
         self.at += plain.len() as u64;

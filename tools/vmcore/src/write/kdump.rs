@@ -224,7 +224,7 @@ impl<'a> Writer<'a> {
 
     /// The header without the mark, unless pages are missing.
     fn end(&mut self) -> Result<()> {
-        let head = self.head(self.written.unreadable_pages > 0);
+        let head = self.head(self.written.unreadable.pages > 0);
         self.out.write_at(0, &head)?;
         self.out.finish()?;
         match self.out.read_back().filter(|_| self.written.read_back) {
@@ -236,7 +236,8 @@ impl<'a> Writer<'a> {
     fn batch(&mut self, batch: &Batch) -> Result<()> {
         self.out.write_at(self.data_at, batch.data())?;
         let (mut offset, descs_before) = (self.data_at, self.descs.len());
-        for page in &batch.pages {
+        let pfns = batch.runs.iter().cloned().flatten();
+        for (pfn, page) in pfns.zip(&batch.pages) {
             let (at, bytes, codec) = match *page {
                 Stored::Zero => (self.layout.zero_page_at, PAGE_SIZE as u32, Codec::Raw),
                 Stored::Data { codec, bytes } => (offset, bytes, codec),
@@ -245,7 +246,7 @@ impl<'a> Writer<'a> {
             match page {
                 Stored::Zero => self.written.zero_pages += 1,
                 Stored::Data { .. } => offset += u64::from(bytes),
-                Stored::Unreadable => self.written.unreadable_pages += 1,
+                Stored::Unreadable => self.written.unreadable.add(pfn..pfn + 1),
             }
             self.descs.extend(at.to_le_bytes());
             self.descs.extend(bytes.to_le_bytes());

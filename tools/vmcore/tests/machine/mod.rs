@@ -19,9 +19,9 @@ pub const FIRST: u64 = (6 << 20) / PAGE as u64;
 
 const IMAGE: u64 = 0xffff_ffff_8000_0000;
 const DIRECT_MAP: u64 = 0xffff_8880_0000_0000;
-const VMEMMAP: u64 = 0xffff_ea00_0000_0000;
-const MEMMAP_AT: usize = 4 << 20;
-const PGD: usize = 0x2000;
+pub const VMEMMAP: u64 = 0xffff_ea00_0000_0000;
+pub const MEMMAP_AT: usize = 4 << 20;
+pub const PGD: usize = 0x2000;
 const SECTION_ROOTS: usize = 0x8000;
 const SECTIONS: usize = 0x9000;
 const RING: usize = 0xa000;
