@@ -83,6 +83,18 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         filter: Option<serde_json::Value>,
     },
+    /// A dump is on the target that has all that could be read, but not all: it is marked incomplete and named so.
+    IncompleteDump {
+        /// Path on the target's file system.
+        path: String,
+        /// Size of the file.
+        bytes: u64,
+        /// What is missing.
+        why: String,
+        /// What the filter says that it did (`filter --json`).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        filter: Option<serde_json::Value>,
+    },
     /// A try at a target failed; others may follow.
     TargetFailed {
         /// Type and place.
@@ -154,6 +166,11 @@ impl Event {
                 elapsed_ms,
                 ..
             } => format!("dump       {path}, {bytes} bytes in {elapsed_ms} ms"),
+            Self::IncompleteDump {
+                path, bytes, why, ..
+            } => {
+                format!("incomplete {path}, {bytes} bytes: {why}")
+            }
             Self::TargetFailed {
                 target,
                 attempt,

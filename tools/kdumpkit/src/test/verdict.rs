@@ -143,6 +143,7 @@ fn came_to_a_dump(recording: &Recording) -> Result<(&Path, u64), (Outcome, Strin
                 format!("the crash point did not fire within {waited_s} s of load")
             }
             Event::Failed { error, stage } => format!("{stage:?} kernel: {error}"),
+            Event::IncompleteDump { why, .. } => why.clone(),
             Event::TargetFailed { error, .. } => format!("Capture kernel: {error}"),
             _ => continue,
         };

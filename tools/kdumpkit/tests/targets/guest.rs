@@ -148,10 +148,15 @@ impl Bench {
 
     /// Mounts disk 0 in a guest and copies its only vmcore out; returns the list of files too.
     pub fn fetch(&mut self, fstype: &str) -> (Option<PathBuf>, String) {
+        self.fetch_named(fstype, "vmcore")
+    }
+
+    /// The same for a file of another name.
+    pub fn fetch_named(&mut self, fstype: &str, name: &str) -> (Option<PathBuf>, String) {
         self.disk(1024, &[]);
         let script = format!(
             "cd / && busybox mount -t {fstype} -o ro /dev/vda /mnt && cd /mnt && busybox find . -type f\n\
-             dump=$(busybox find . -name vmcore)\n\
+             dump=$(busybox find . -name {name})\n\
              [ -z \"$dump\" ] || {{ echo size $(busybox stat -c %s $dump); busybox dd if=$dump of=/dev/vd{} bs=1M; }}\n\
              cd / && busybox umount /mnt",
             (b'a' + self.disks.len() as u8 - 1) as char
@@ -277,6 +282,15 @@ impl Run {
     pub fn dumps(&self) -> Vec<&str> {
         let announced = self.events.iter().filter_map(|event| match event {
             Event::Dump { path, .. } => Some(path.as_str()),
+            _ => None,
+        });
+        announced.collect()
+    }
+
+    /// Of the dumps that are there without some pages: path, and what the filter said.
+    pub fn incomplete_dumps(&self) -> Vec<(&str, &serde_json::Value)> {
+        let announced = self.events.iter().filter_map(|event| match event {
+            Event::IncompleteDump { path, filter, .. } => Some((path.as_str(), filter.as_ref()?)),
             _ => None,
         });
         announced.collect()

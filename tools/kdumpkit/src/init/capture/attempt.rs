@@ -4,10 +4,11 @@
 //! The process has a session and a mount namespace of its own: ending its group ends the filter too, and a mount that a dead
 //! server or disk holds goes with it. A process that cannot even be killed is left behind; the next target has its turn.
 
-use super::collect::SELF;
+use super::collect::{SELF, Unreadable, in_words};
 use super::{CaptureRole, folder, network, ssh, summary};
 use crate::blockdev;
 use crate::config::{Kind, Raw, Save};
+use crate::event::Event;
 use crate::init::read_capture_role;
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -17,7 +18,6 @@ use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
-use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -32,7 +32,7 @@ const KILL_WAIT: Duration = Duration::from_secs(5);
 /// How a try ended.
 #[derive(Debug)]
 pub enum Outcome {
-    /// All that was wanted is there.
+    /// All that was wanted is there, or all that can be had ([`Saved::unreadable`]).
     Saved(Saved),
     /// It is not.
     Failed {
@@ -54,6 +54,47 @@ pub struct Saved {
     pub elapsed_ms: u64,
     /// What the filter says that it did.
     pub filter: Option<serde_json::Value>,
+}
+
+impl Saved {
+    /// So many bytes, and nothing more to say about them.
+    pub fn of(path: String, bytes: u64) -> Self {
+        Self {
+            path,
+            bytes,
+            elapsed_ms: 0,
+            filter: None,
+        }
+    }
+
+    /// Tells it; `why` it is incomplete.
+    pub fn event(self, why: Option<String>) -> Event {
+        let Self {
+            path,
+            bytes,
+            elapsed_ms,
+            filter,
+        } = self;
+        match why {
+            None => Event::Dump {
+                path,
+                bytes,
+                elapsed_ms,
+                filter,
+            },
+            Some(why) => Event::IncompleteDump {
+                path,
+                bytes,
+                why,
+                filter,
+            },
+        }
+    }
+
+    /// Pages that are missing.
+    pub fn unreadable(&self) -> Option<Unreadable> {
+        Unreadable::of(self.filter.as_ref())
+    }
 }
 
 /// What the process says, a JSON object a line.
@@ -219,13 +260,9 @@ fn watch(target: usize, stamp: &str, summary: bool, deadline: Duration) -> Resul
                 format!("not done within {} s{left}", deadline.as_secs())
             }
             Err(RecvTimeoutError::Disconnected) => match end_process(&mut child) {
-                Some(status) => format!(
-                    "the process ended without a result: {status}{}",
-                    match status.signal() {
-                        Some(9) => ", probably because memory ran out",
-                        _ => "",
-                    }
-                ),
+                Some(status) => {
+                    format!("the process ended without a result: {}", in_words(status))
+                }
                 None => "the process cannot be killed".to_owned(),
             },
         };

@@ -1,17 +1,46 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What turns /proc/vmcore into a dump.
 
+use crate::filter::EXIT_INCOMPLETE;
 use crate::initramfs::MKDFINFO_PATH;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 
 pub(super) const VMCORE: &str = "/proc/vmcore";
 /// This program, from inside the initramfs.
 pub(super) const SELF: &str = "/init";
+
+/// Pages that /proc/vmcore refused, from the filter's report: the dump has all others and is marked incomplete.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unreadable {
+    /// How many.
+    pub pages: u64,
+    /// First and last page frame of the first runs of them.
+    pub pfns: Vec<[u64; 2]>,
+}
+
+impl Unreadable {
+    /// As the filter said.
+    pub fn of(report: Option<&serde_json::Value>) -> Option<Self> {
+        serde_json::from_value(report?.get("unreadable")?.clone()).ok()
+    }
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pages = self.pages;
+        write!(
+            f,
+            "{pages} pages of {VMCORE} could not be read; the dump has all others and is marked incomplete"
+        )
+    }
+}
 
 /// What turns /proc/vmcore into the dump.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +61,8 @@ pub enum Collector {
 }
 
 impl Collector {
-    /// Writes the dump to the file or device `out`. Returns what the filter says that it did.
+    /// Writes the dump to the file or device `out`. Returns what the filter says that it did; pages that could not be
+    /// read are told there ([`Unreadable::of`]).
     ///
     /// # Errors
     /// The collector's own words.
@@ -54,7 +84,8 @@ impl Collector {
         }
     }
 
-    /// The command that writes the dump as a flattened stream to its standard output.
+    /// The command that writes the dump as a flattened stream to its standard output, and its report, a line of JSON, to
+    /// standard error.
     ///
     /// # Errors
     /// Only kdumpkit's own filter can.
@@ -63,7 +94,7 @@ impl Collector {
             bail!("{self:?} cannot write a stream");
         };
         let mut command = Command::new(SELF);
-        command.args(["filter", "-F"]).args(arguments);
+        command.args(["filter", "-F", "--json"]).args(arguments);
         if Path::new(MKDFINFO_PATH).exists() {
             command.args(["-i", MKDFINFO_PATH]);
         }
@@ -106,11 +137,26 @@ fn collect_with(command: &mut Command, out: &Path) -> Result<Vec<u8>> {
     let output = command
         .output()
         .with_context(|| format!("starting {command:?}"))?;
-    if !output.status.success() {
+    if !has_written(output.status) {
         let words = String::from_utf8_lossy(&output.stderr);
-        bail!("{command:?} ended with {}: {}", output.status, words.trim());
+        let end = in_words(output.status);
+        bail!("{command:?} ended with {end}: {}", words.trim());
     }
     Ok(output.stdout)
+}
+
+/// How a process ended.
+pub(super) fn in_words(status: ExitStatus) -> String {
+    let why = match status.signal() {
+        Some(9) => ", probably because memory ran out",
+        _ => "",
+    };
+    format!("{status}{why}")
+}
+
+/// Whether the filter has written a dump, whole or as whole as it can be.
+pub(super) fn has_written(status: ExitStatus) -> bool {
+    status.success() || status.code() == Some(EXIT_INCOMPLETE.into())
 }
 
 fn copy_sparse(source: &mut impl Read, path: &Path) -> Result<()> {

@@ -2,7 +2,8 @@
 //! Targets with a file system: mount, log, dump under the name of an incomplete one, fsync, final name, fsync of the folder.
 
 use super::attempt::{Job, Saved, read_summary, sync, sync_folder};
-use super::{collect, summary};
+use super::collect::{self, Unreadable};
+use super::summary;
 use crate::blockdev;
 use crate::config::{FileSystem, Nfs, Save};
 use anyhow::{Context, Result, ensure};
@@ -20,6 +21,10 @@ const MOUNT_POINT: &str = "/mnt";
 const RESET_REPORT: &str = "/sys/kernel/reset_devices/devices";
 /// The kernel log beside a dump.
 pub(super) const LOG: &str = "vmcore-dmesg.txt";
+/// The dump.
+const COMPLETE: &str = "vmcore";
+/// The dump until it is whole.
+const INCOMPLETE: &str = "vmcore-incomplete";
 
 pub(super) fn to_disk(job: &Job, disk: &FileSystem, wait: Duration) -> Result<Saved> {
     let device = blockdev::wait_for(&disk.device, wait)?;
@@ -134,7 +139,7 @@ fn save_into(job: &Job, path: &str, name: &str) -> Result<Saved> {
     save_reset_report(&folder);
     let (file, filter) = match job.save {
         Save::Dmesg => (LOG, None),
-        Save::Dump => ("vmcore", dump_into(job, &folder)?),
+        Save::Dump => dump_into(job, &folder)?,
     };
     Ok(Saved {
         path: format!("{path}/{name}/{file}"),
@@ -149,13 +154,14 @@ fn free_name(parent: &Path, name: &str) -> String {
     let names = std::iter::once(name.to_owned()).chain((1..).map(|n| format!("{name}.{n}")));
     names
         .take(1000)
-        .find(|name| !parent.join(name).join("vmcore").exists())
+        .find(|name| !parent.join(name).join(COMPLETE).exists())
         .unwrap_or_else(|| name.to_owned())
 }
 
-/// Incomplete name → fsync → final name → fsync of the folder.
-fn dump_into(job: &Job, folder: &Path) -> Result<Option<serde_json::Value>> {
-    let incomplete = folder.join("vmcore-incomplete");
+/// Incomplete name → fsync → final name → fsync of the folder. A dump without some pages keeps the first name. Returns
+/// the name and what the filter says.
+fn dump_into(job: &Job, folder: &Path) -> Result<(&'static str, Option<serde_json::Value>)> {
+    let incomplete = folder.join(INCOMPLETE);
     let collected = job
         .role
         .collector
@@ -168,11 +174,15 @@ fn dump_into(job: &Job, folder: &Path) -> Result<Option<serde_json::Value>> {
     let filter = collected?;
     sync(&incomplete)?;
     ensure!(fs::metadata(&incomplete)?.len() > 0, "the dump is empty");
-    let complete = folder.join("vmcore");
+    if Unreadable::of(filter.as_ref()).is_some() {
+        sync_folder(folder)?;
+        return Ok((INCOMPLETE, filter));
+    }
+    let complete = folder.join(COMPLETE);
     fs::rename(&incomplete, &complete)
         .with_context(|| format!("renaming the dump to {}", complete.display()))?;
     sync_folder(folder)?;
-    Ok(filter)
+    Ok((COMPLETE, filter))
 }
 
 /// Less than 1 % left.
@@ -217,12 +227,10 @@ fn leave_summary(parent: &Path, path: &str, name: &str) -> Result<Saved> {
         fs::rename(&incomplete, folder.join(summary::NAME))?;
         sync_folder(&folder)?;
     }
-    Ok(Saved {
-        path: format!("{path}/{}", summary::NAME),
-        bytes: text.len() as u64,
-        elapsed_ms: 0,
-        filter: None,
-    })
+    Ok(Saved::of(
+        format!("{path}/{}", summary::NAME),
+        text.len() as u64,
+    ))
 }
 
 #[cfg(test)]

@@ -10,18 +10,19 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+/// The dump matters more than a hook and what it leaves running: when memory runs out, those are what the kernel kills first.
+const FIRST_TO_GO: &str = r#"echo 1000 >/proc/self/oom_score_adj; exec "$@""#;
+
 /// Runs what the builder has packed for `stage` (pre, post), in order. A hook that fails is said, no more: the dump matters.
 pub fn run(hooks: &Hooks, stage: &str, arguments: &[&str], reporter: &mut Reporter) {
     let deadline = Duration::from_secs(hooks.deadline_s.max(1));
     for hook in packed(stage) {
-        let mut command = if is_elf(&hook) {
-            Command::new(&hook)
-        } else {
-            let mut shell = Command::new("/bin/busybox");
-            shell.arg("sh").arg(&hook);
-            shell
-        };
-        command.args(arguments).env("PATH", "/bin");
+        let mut command = Command::new("/bin/busybox");
+        command.args(["sh", "-c", FIRST_TO_GO, "sh"]);
+        if !is_elf(&hook) {
+            command.args(["/bin/busybox", "sh"]);
+        }
+        command.arg(&hook).args(arguments).env("PATH", "/bin");
         if let Err(error) = system::run_within(&mut command, deadline) {
             reporter.send(&Event::Trouble {
                 what: format!("hook {}: {error:#}", hook.display()),

@@ -19,27 +19,25 @@ pub fn run(role: &CaptureRole, reporter: &mut Reporter) -> Action {
     let mut summary = Summary::new(role);
     let mut ended_by = None;
     for (index, target) in role.config.targets.iter().enumerate() {
-        if !has_its_turn(target, index, summary.saved()) {
+        if !has_its_turn(target, index, summary.has_dump()) {
             summary.results.push(TargetResult::skipped(target));
             continue;
         }
         let result = try_target(target, index, &summary.stamp, reporter);
-        let failed = !result.saved;
+        let failed = !result.saved && result.unreadable.is_none();
         summary.results.push(result);
         if failed && target.failure_action != Action::Next {
             ended_by = Some(target.failure_action);
             break;
         }
     }
-    let saved = summary.saved();
     summary.memory = probe::measured();
     leave_summary(&summary, reporter);
-    let action = ended_by.unwrap_or(match (saved, role.config.failure_action) {
+    let action = ended_by.unwrap_or(match (summary.has_dump(), role.config.failure_action) {
         (true, _) | (false, Action::Next) => role.config.final_action,
         (false, action) => action,
     });
-    let result = if saved { "saved" } else { "failed" };
-    hooks::run(&role.config.hooks, "post", &[result], reporter);
+    hooks::run(&role.config.hooks, "post", &[summary.word()], reporter);
     action
 }
 
@@ -64,16 +62,13 @@ fn try_target(target: &Target, index: usize, stamp: &str, reporter: &mut Reporte
         result.seconds += (system::uptime_ms() - started_ms) as f64 / 1000.0;
         match outcome {
             Outcome::Saved(saved) => {
-                reporter.send(&Event::Dump {
-                    path: saved.path.clone(),
-                    bytes: saved.bytes,
-                    elapsed_ms: saved.elapsed_ms,
-                    filter: saved.filter.clone(),
-                });
-                result.saved = true;
+                result.unreadable = saved.unreadable();
+                result.saved = result.unreadable.is_none();
                 result.reached = true;
-                result.path = Some(saved.path);
+                result.error = result.unreadable.as_ref().map(ToString::to_string);
+                result.path = Some(saved.path.clone());
                 result.bytes = saved.bytes;
+                reporter.send(&saved.event(result.error.clone()));
                 return result;
             }
             Outcome::Failed { error, log_saved } => {

@@ -5,8 +5,9 @@
 //! command, once this side knows that the filter is done and the server has counted every byte.
 
 use super::attempt::{Job, Saved, read_summary};
+use super::collect::{self, Unreadable, has_written, in_words};
 use super::folder::LOG;
-use super::{collect, summary};
+use super::summary;
 use crate::config::{Save, Ssh};
 use anyhow::{Context, Result, bail, ensure};
 use russh::client::{self, Handle};
@@ -17,7 +18,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 
 /// The dump's name on the server; `kdumpkit filter -R` turns it into an ordinary dump.
 const DUMP: &str = "vmcore.flat";
@@ -145,17 +146,27 @@ impl Session {
         let mut filter = tokio::process::Command::from(job.role.collector.stream()?)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .context("starting the filter")?;
         let stream = filter.stdout.take().context("the filter has no output")?;
-        let bytes = self.send(folder, DUMP, stream).await?;
+        let words = filter.stderr.take().context("the filter has no words")?;
+        let (bytes, report) = tokio::join!(self.send(folder, DUMP, stream), report(words));
+        let bytes = bytes?;
         let status = filter.wait().await?;
         ensure!(
-            status.success(),
-            "the filter ended with {status} after {bytes} bytes; they are {folder}/{DUMP}-incomplete"
+            has_written(status),
+            "the filter ended with {} after {bytes} bytes; they are {folder}/{DUMP}-incomplete",
+            in_words(status)
         );
-        self.rename(folder, DUMP, bytes).await
+        let mut saved = if Unreadable::of(report.as_ref()).is_some() {
+            Saved::of(format!("{folder}/{DUMP}-incomplete"), bytes)
+        } else {
+            self.rename(folder, DUMP, bytes).await?
+        };
+        saved.filter = report;
+        Ok(saved)
     }
 
     async fn put_bytes(&mut self, folder: &str, name: &str, data: &[u8]) -> Result<Saved> {
@@ -225,13 +236,21 @@ impl Session {
             "the server did not confirm {bytes} bytes for {path}: {}",
             ended_words(status, &said)
         );
-        Ok(Saved {
-            path,
-            bytes,
-            elapsed_ms: 0,
-            filter: None,
-        })
+        Ok(Saved::of(path, bytes))
     }
+}
+
+/// The filter's report is a line of JSON; its other words are for the console.
+async fn report(words: impl AsyncRead + Unpin) -> Option<serde_json::Value> {
+    let mut report = None;
+    let mut lines = BufReader::new(words).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        match serde_json::from_str(&line) {
+            Ok(value @ serde_json::Value::Object(_)) => report = Some(value),
+            _ => eprintln!("{line}"),
+        }
+    }
+    report
 }
 
 /// Algorithms of the pinned keys first: a server has several keys, and shows the one that is asked for.

@@ -2,6 +2,7 @@
 //! What happened to the dump, for the next boot: one JSON file beside it.
 
 use super::CaptureRole;
+use super::collect::Unreadable;
 use crate::config::Target;
 use crate::estimate::need::Measured;
 use crate::init::system;
@@ -43,10 +44,14 @@ pub struct Result {
     pub tries: u32,
     /// All tries together.
     pub seconds: f64,
-    /// The dump on it.
+    /// The dump on it; also one without the pages in `unreadable`.
     pub path: Option<String>,
     /// Its size.
     pub bytes: u64,
+    /// Pages that the dump does not have, because /proc/vmcore could not be read there. All others are in it, and it is marked
+    /// incomplete.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<Unreadable>,
     /// Why the last try failed.
     pub error: Option<String>,
 }
@@ -69,6 +74,20 @@ impl Summary {
         self.results.iter().any(|r| r.saved)
     }
 
+    /// Whether a target has a dump, or as much of one as can be had: another target would not get more.
+    pub fn has_dump(&self) -> bool {
+        self.saved() || self.results.iter().any(|r| r.unreadable.is_some())
+    }
+
+    /// For the post hooks.
+    pub fn word(&self) -> &'static str {
+        match (self.saved(), self.has_dump()) {
+            (true, _) => "saved",
+            (false, true) => "incomplete",
+            (false, false) => "failed",
+        }
+    }
+
     pub fn write(&self) -> anyhow::Result<()> {
         Ok(std::fs::write(PATH, serde_json::to_vec_pretty(self)?)?)
     }
@@ -84,6 +103,7 @@ impl Result {
             seconds: 0.0,
             path: None,
             bytes: 0,
+            unreadable: None,
             error: None,
         }
     }
