@@ -47,6 +47,8 @@ const MAX_MEMBERS: u32 = 20_000;
 const MAX_TYPES: u32 = 0x000f_ffff;
 /// Every `STRIDE`th record's place is remembered, so that the index of a kernel's 200,000 types is 12 KB.
 const STRIDE: u32 = 64;
+/// Length of [`Type::name_start`].
+pub const NAME_START: usize = 4;
 /// Entries of an [`Index`] that hold the largest legal blob.
 pub const INDEX_LEN: usize = (MAX_TYPES / STRIDE) as usize + 2;
 
@@ -287,12 +289,19 @@ impl Type<'_> {
         btf.is_named(self.name_off, name)
     }
 
-    /// First byte of the name, 0 when it has none: a cheap filter before comparing.
-    pub fn first_byte(&self, btf: &Btf<'_>) -> u8 {
-        btf.strings
-            .get(self.name_off as usize)
-            .copied()
-            .unwrap_or(0)
+    /// First bytes of the name, its end and what lies behind it included: a cheap filter before comparing. Zeros when
+    /// the string table ends before.
+    #[inline]
+    pub fn name_start(&self, btf: &Btf<'_>) -> [u8; NAME_START] {
+        let name = btf.strings.get(self.name_off as usize..);
+        let whole = name.and_then(|name| name.first_chunk().copied());
+        whole.unwrap_or_else(|| {
+            // At the very end of the table.
+            let mut start = [0; NAME_START];
+            let name = name.unwrap_or_default();
+            start[..name.len()].copy_from_slice(name);
+            start
+        })
     }
 }
 

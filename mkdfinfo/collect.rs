@@ -177,18 +177,19 @@ pub fn position(kind: Kind, name: &str) -> Option<usize> {
 
 /// How many types of one name are looked at. (BTF has several when C files define a name of their own.)
 const SAME_NAME: usize = 4;
-/// More than the distinct types of [`KEYS`].
+/// More than the distinct types of [`KEYS`]; one bit each in [`Types::filter`].
 const MAX_TYPES: usize = 64;
 
-/// The types that the keys are about, and where they are in a BTF blob. 2 KB: too much for a kernel stack.
+/// The types that the keys are about, and where they are in a BTF blob. 3 KB: too much to be kept on a kernel stack.
 #[derive(Debug, Clone)]
 pub struct Types {
     names: [&'static str; MAX_TYPES],
     ids: [[u32; SAME_NAME]; MAX_TYPES],
-    counts: [usize; MAX_TYPES],
+    counts: [u8; MAX_TYPES],
     len: usize,
-    /// First bytes of the names: a cheap filter.
-    starts: [bool; 256],
+    /// `filter[i][b % 32]`: the names (bit n: `names[n]`) that can have byte b in place i. Nearly all of 50,000 types
+    /// that BTF names drop out at four such looks, where comparing each with each name takes longer than all the rest.
+    filter: [[u64; 32]; btf::NAME_START],
 }
 
 impl Default for Types {
@@ -198,13 +199,11 @@ impl Default for Types {
             ids: [[0; SAME_NAME]; MAX_TYPES],
             counts: [0; MAX_TYPES],
             len: 0,
-            starts: [false; 256],
+            filter: [[0; 32]; btf::NAME_START],
         };
         for name in KEYS.iter().filter_map(|key| key.how.type_name()) {
             if !types.names[..types.len].contains(&name) && types.len < MAX_TYPES {
-                types.names[types.len] = name;
-                types.len += 1;
-                types.starts[usize::from(name.as_bytes()[0])] = true;
+                types.add(name);
             }
         }
         types
@@ -212,19 +211,36 @@ impl Default for Types {
 }
 
 impl Types {
+    fn add(&mut self, name: &'static str) {
+        let bit = 1 << self.len;
+        for (place, row) in self.filter.iter_mut().enumerate() {
+            match name.as_bytes().get(place) {
+                Some(byte) => row[usize::from(byte % 32)] |= bit,
+                // The zero byte at the name's end; anything behind it.
+                None if place == name.len() => row[0] |= bit,
+                None => row.iter_mut().for_each(|names| *names |= bit),
+            }
+        }
+        self.names[self.len] = name;
+        self.len += 1;
+    }
+
     /// Looks at one record of the blob.
     fn visit(&mut self, btf: &Btf<'_>, ty: &btf::Type<'_>) {
-        if !self.starts[usize::from(ty.first_byte(btf))] {
-            return;
-        }
-        if let Some(i) = self.names[..self.len]
-            .iter()
-            .position(|name| ty.is_named(btf, name))
-        {
-            if let Some(id) = self.ids[i].get_mut(self.counts[i]) {
-                *id = ty.id;
+        let start = ty.name_start(btf);
+        let rows = self.filter.iter().zip(start);
+        let mut fit = rows.fold(u64::MAX, |fit, (row, byte)| {
+            fit & row[usize::from(byte % 32)]
+        });
+        while fit != 0 {
+            let i = fit.trailing_zeros() as usize;
+            fit &= fit - 1;
+            if ty.is_named(btf, self.names[i]) {
+                if let Some(id) = self.ids[i].get_mut(usize::from(self.counts[i])) {
+                    *id = ty.id;
+                }
+                self.counts[i] = self.counts[i].saturating_add(1);
             }
-            self.counts[i] += 1;
         }
     }
 
@@ -234,8 +250,8 @@ impl Types {
             .iter()
             .position(|other| *other == name)
         {
-            Some(i) if self.counts[i] <= SAME_NAME => &self.ids[i][..self.counts[i]],
-            _ => &[],
+            Some(i) => self.ids[i].get(..self.counts[i].into()).unwrap_or_default(),
+            None => &[],
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Asks the running kernel: its headers (at build time), its note, its symbol tables, its BTF.
 
 use crate::collect::{self, Outcome, Source, Types, Value};
-use crate::kallsyms::{Found, Tables};
+use crate::kallsyms::{ByName, Found, Tables, MARKED};
 use crate::keys::KEYS;
 use crate::{btf, note};
 use kdump::{image, layout};
@@ -95,10 +95,19 @@ fn ask_image(facts: &mut Facts) -> Result {
     let count = collect::symbol_names(&mut names, &["kptr_restrict"]).ok_or(E2BIG)?;
     let names = &names[..count];
     let mut found = KVec::from_elem(Found::default(), count, GFP_KERNEL)?;
-    symbol_tables(facts)?.find(names, &mut found).map_err(|e| {
-        pr_warn!("kallsyms: {:?}\n", e);
-        EINVAL
-    })?;
+    let tables = symbol_tables(facts)?;
+    let searched = by_name(&tables).and_then(|by_name| {
+        let searched = tables.search(&by_name, names, &mut found);
+        searched.map_err(|_| EINVAL)
+    });
+    if searched.is_err() || found.iter().all(|found| found.count == 0) {
+        // No list by name where this kernel should have it: read all names instead.
+        found.fill(Found::default());
+        tables.find(names, &mut found).map_err(|e| {
+            pr_warn!("kallsyms: {:?}\n", e);
+            EINVAL
+        })?;
+    }
     let address = |name: &str| found[names.binary_search(&name).ok()?].unique();
     facts.kptr_restrict = address("kptr_restrict");
     if let (Some(start), Some(stop)) = (address("__start_BTF"), address("__stop_BTF")) {
@@ -144,6 +153,22 @@ fn symbol_tables(facts: &Facts) -> Result<Tables<'static>> {
         token_index: table(index, index + 512)?,
         offsets: table(offsets, offsets + 4 * u64::from(num_syms))?,
         offsets_address: offsets,
+    })
+}
+
+/// The tables that the note does not name. `scripts/kallsyms.c` puts the markers between names and tokens, and the list
+/// by name behind the offsets, each at a multiple of 8 bytes.
+fn by_name(tables: &Tables<'_>) -> Result<ByName<'static>> {
+    let marked = u64::from(tables.num_syms.div_ceil(MARKED)) * 4;
+    let tokens = tables.token_table.as_ptr() as u64;
+    let offsets = u64::from(tables.num_syms) * 4;
+    let markers = tokens
+        .checked_sub(marked.next_multiple_of(8))
+        .ok_or(EFAULT)?;
+    let seqs = tables.offsets_address + offsets.next_multiple_of(8);
+    Ok(ByName {
+        markers: image::constant(markers, marked as usize)?,
+        seqs: image::constant(seqs, tables.num_syms as usize * 3)?,
     })
 }
 

@@ -6,6 +6,11 @@
 //! relative to their own place in the table. (Older kernels have `kallsyms_relative_base` instead, and say so in
 //! their VMCOREINFO: whoever fills [`Tables`] looks there first.)
 
+use core::cmp::Ordering;
+
+/// Every so many names have their place in `kallsyms_markers`.
+pub const MARKED: u32 = 256;
+
 /// Longest name, `KSYM_NAME_LEN`.
 pub const MAX_NAME: usize = 512;
 
@@ -41,6 +46,15 @@ pub struct Tables<'a> {
     pub offsets_address: u64,
 }
 
+/// The tables that `kallsyms_lookup_name()` searches by: not in the note, and so not in every [`Tables`]' hands.
+#[derive(Debug, Clone, Copy)]
+pub struct ByName<'a> {
+    /// `kallsyms_markers`: where every [`MARKED`]th name starts, as little-endian `u32`.
+    pub markers: &'a [u8],
+    /// `kallsyms_seqs_of_names`: the symbols' numbers sorted by name, three bytes each, the highest first.
+    pub seqs: &'a [u8],
+}
+
 /// One symbol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Symbol<'a> {
@@ -55,7 +69,7 @@ pub struct Symbol<'a> {
 /// What [`Tables::find`] found for one name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Found {
-    /// How many symbols have the name; only one of them is an answer.
+    /// How many symbols have the name; only one of them is an answer. ([`Tables::search`] does not count beyond 2.)
     pub count: u32,
     /// Address of the last one.
     pub address: u64,
@@ -230,6 +244,81 @@ impl<'a> Tables<'a> {
             }
         }
         Ok(())
+    }
+
+    /// As [`Self::find`], by binary search in the kernel's list of names: a sixth of its time. A list that is out of
+    /// order misses names, and finds no wrong ones.
+    ///
+    /// # Errors
+    /// The first place where the tables contradict themselves.
+    pub fn search(
+        &self,
+        by_name: &ByName<'_>,
+        names: &[&str],
+        found: &mut [Found],
+    ) -> Result<(), Error> {
+        self.check()?;
+        let mut start = 0;
+        for (name, found) in names.iter().zip(found) {
+            let (mut low, mut high) = (start, self.num_syms);
+            while low < high {
+                let middle = low + (high - low) / 2;
+                match self.compare(self.nth_by_name(by_name, middle)?.1, name)? {
+                    Ordering::Less => low = middle + 1,
+                    _ => high = middle,
+                }
+            }
+            start = low;
+            for place in low..self.num_syms.min(low + 2) {
+                let (i, tokens) = self.nth_by_name(by_name, place)?;
+                if self.compare(tokens, name)? != Ordering::Equal {
+                    break;
+                }
+                found.address = self.address(i)?;
+                found.count += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Number and tokens of the symbol that is number `place` in the order of names.
+    fn nth_by_name(&self, by_name: &ByName<'_>, place: u32) -> Result<(u32, &'a [u8]), Error> {
+        let seq = by_name.seqs.get(place as usize * 3..);
+        let [high, middle, low] = *seq
+            .and_then(|seq| seq.first_chunk())
+            .ok_or(Error::Short("kallsyms_seqs_of_names"))?;
+        let i = u32::from_be_bytes([0, high, middle, low]);
+        let marker = by_name.markers.get((i / MARKED) as usize * 4..);
+        let mut at = marker
+            .and_then(|marker| marker.first_chunk())
+            .map(|marker| u32::from_le_bytes(*marker) as usize)
+            .ok_or(Error::Short("kallsyms_markers"))?;
+        for before in i / MARKED * MARKED..i {
+            at = self.tokens(before, at)?.1;
+        }
+        Ok((i, self.tokens(i, at)?.0))
+    }
+
+    /// Compares what the tokens spell behind their type letter with `name`.
+    fn compare(&self, tokens: &[u8], name: &str) -> Result<Ordering, Error> {
+        let (mut rest, mut letter) = (name.as_bytes().iter(), true);
+        for &token in tokens {
+            for byte in self.token_start(token)?.iter().take_while(|&&b| b != 0) {
+                if core::mem::take(&mut letter) {
+                    continue;
+                }
+                match rest.next().map(|other| byte.cmp(other)) {
+                    Some(Ordering::Equal) => {}
+                    // Longer than the name: behind it.
+                    order => return Ok(order.unwrap_or(Ordering::Greater)),
+                }
+            }
+        }
+        Ok(if rest.len() == 0 {
+            Ordering::Equal
+        } else {
+            Ordering::Less
+        })
     }
 
     /// Index of the one of `names` (sorted) that the tokens spell behind their type letter.

@@ -105,15 +105,15 @@ int kdump_helper_sysfs_create_file(struct kobject *kobj, const struct attribute 
 	return sysfs_create_file(kobj, attr);
 }
 
-bool kdump_helper_is_read_only(unsigned long address)
+unsigned long kdump_helper_read_only_page(unsigned long address)
 {
 #ifdef CONFIG_X86_64
 	unsigned int level;
 	pte_t *pte = lookup_address(address, &level);
 
-	return pte && pte_present(*pte) && !pte_write(*pte);
+	return pte && pte_present(*pte) && !pte_write(*pte) ? page_level_size(level) : 0;
 #else
-	return false;
+	return 0;
 #endif
 }
 

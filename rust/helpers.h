@@ -40,8 +40,8 @@ void kdump_helper_guarded_object(void (*smash)(void *buffer));
 bool kdump_helper_nmi_self(void);
 /* linux/sysfs.h */
 int kdump_helper_sysfs_create_file(struct kobject *kobj, const struct attribute *attr);
-/* asm/pgtable_types.h: whether a kernel address is mapped and nobody can write to it there. */
-bool kdump_helper_is_read_only(unsigned long address);
+/* asm/pgtable_types.h: size of the page that maps a kernel address; 0 when none does, or when it can be written to. */
+unsigned long kdump_helper_read_only_page(unsigned long address);
 /* linux/vmcore_info.h: address and length in bytes of the note's memory, NULL when there is none. */
 const void *kdump_helper_vmcoreinfo_note(size_t *len);
 

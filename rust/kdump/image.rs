@@ -14,7 +14,6 @@ use kernel::{ffi::c_void, prelude::*};
 const START: u64 = 0xffff_ffff_8000_0000;
 /// Largest image: `KERNEL_IMAGE_SIZE`.
 const LIMIT: u64 = START + kernel::bindings::KERNEL_IMAGE_SIZE as u64;
-const PAGE: u64 = kernel::page::PAGE_SIZE as u64;
 
 /// Copies an `i32` from anywhere in the image; the variable may change at any time.
 ///
@@ -44,7 +43,7 @@ pub fn read_i32(address: u64) -> Result<i32> {
 
 /// A constant table in the kernel's image (`.rodata`).
 ///
-/// Context: any; looks at every page once.
+/// Context: any; looks at every page (of 4 KB or 2 MB) once.
 ///
 /// # Errors
 ///
@@ -55,16 +54,18 @@ pub fn constant(address: u64, len: usize) -> Result<&'static [u8]> {
     if len == 0 || !(START..LIMIT).contains(&address) || end > LIMIT {
         return Err(EFAULT);
     }
-    let mut page = address & !(PAGE - 1);
-    while page < end {
-        read_i32(page)?;
+    let mut at = address;
+    while at < end {
+        read_i32(at & !3)?;
         // SAFETY: only looks at page tables; those of the kernel's image stay.
-        if !unsafe { bindings::kdump_helper_is_read_only(page as usize) } {
+        let page = unsafe { bindings::kdump_helper_read_only_page(at as usize) } as u64;
+        if page == 0 {
             return Err(EPERM);
         }
-        page += PAGE;
+        // A power of two: to the start of the next page.
+        at = (at | (page - 1)) + 1;
     }
-    // SAFETY: all pages were read just now and are in the kernel's image; what is mapped read-only there once modules can
+    // SAFETY: all pages were found mapped just now and are in the kernel's image; what is mapped read-only there once modules can
     // load is constant data or code, which is never unmapped, and no one can write to it through this address. (Code
     // that is patched would be a wrong address from the caller: bytes may change then, but the reader takes any bytes.)
     Ok(unsafe { slice::from_raw_parts(address as *const u8, len) })

@@ -69,24 +69,16 @@ impl Layout {
     }
 
     fn of(blob: &[u8]) -> btf::Result<Layout> {
-        let mut ids: HashMap<&[u8], Vec<u32>> = HashMap::new();
-        for path in MEMBERS.iter().chain(ENUMERATORS) {
-            ids.entry(first_of(path).as_bytes()).or_default();
-        }
+        let paths = MEMBERS.iter().chain(ENUMERATORS);
+        let mut ids: HashMap<&str, Vec<u32>> = paths.map(|path| (first_of(path), vec![])).collect();
         let mut marks = vec![0; btf::INDEX_LEN];
-        let mut found = Vec::new();
         let index = Btf::parse(blob)?.index(&mut marks, |btf, ty| {
-            if ids.keys().any(|name| name[0] == ty.first_byte(btf)) {
-                found.push(ty.id);
+            let name = ids.iter_mut().find(|(name, _)| ty.is_named(btf, name));
+            if let Some((_, ids)) = name {
+                ids.push(ty.id);
             }
         })?;
-        for id in found {
-            let name = index.name(&index.get(id)?)?;
-            if let Some(ids) = ids.get_mut(name) {
-                ids.push(id);
-            }
-        }
-        let ids_of = |path: &str| ids[first_of(path).as_bytes()].iter().copied();
+        let ids_of = |path: &str| ids[first_of(path)].iter().copied();
         let mut layout = Layout::default();
         for &path in MEMBERS {
             layout.members.extend(

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Builds BTF blobs and kallsyms tables, good ones and absurd ones.
 
-use modlogic::mkdfinfo::kallsyms::Tables;
+use modlogic::mkdfinfo::kallsyms::{ByName, MARKED, Tables};
 
 /// A BTF blob in the making. Types are numbered from 1.
 #[derive(Default)]
@@ -133,6 +133,8 @@ pub struct Symbols {
     token_table: Vec<u8>,
     token_index: Vec<u8>,
     offsets: Vec<u8>,
+    markers: Vec<u8>,
+    seqs: Vec<u8>,
     count: u32,
 }
 
@@ -147,6 +149,8 @@ impl Symbols {
             token_table: Vec::new(),
             token_index: Vec::new(),
             offsets: Vec::new(),
+            markers: Vec::new(),
+            seqs: Vec::new(),
             count: 0,
         };
         let texts: Vec<Vec<u8>> = (0..256_usize)
@@ -169,6 +173,11 @@ impl Symbols {
                 &texts[128..128 + tokens.len()],
             );
         }
+        let mut order: Vec<usize> = (0..symbols.len()).collect();
+        order.sort_by_key(|&i| (symbols[i].1, i));
+        for i in order {
+            made.seqs.extend(&(i as u32).to_be_bytes()[1..]);
+        }
         made
     }
 
@@ -186,6 +195,9 @@ impl Symbols {
             };
             numbers.push(number);
             rest = &rest[len..];
+        }
+        if self.count % MARKED == 0 {
+            self.markers.extend((self.names.len() as u32).to_le_bytes());
         }
         match numbers.len() {
             len @ 0..=127 => self.names.push(len as u8),
@@ -208,6 +220,13 @@ impl Symbols {
             token_index: &self.token_index,
             offsets: &self.offsets,
             offsets_address: OFFSETS_ADDRESS,
+        }
+    }
+
+    pub fn by_name(&self) -> ByName<'_> {
+        ByName {
+            markers: &self.markers,
+            seqs: &self.seqs,
         }
     }
 }

@@ -2,7 +2,7 @@
 //! The kallsyms reader.
 
 use crate::blob::Symbols;
-use modlogic::mkdfinfo::kallsyms::{Error, Found, Tables};
+use modlogic::mkdfinfo::kallsyms::{ByName, Error, Found, Tables};
 use proptest::prelude::*;
 
 const TOKENS: [&str; 6] = ["T__", "d_", "init", "_task", "node", "states"];
@@ -27,6 +27,55 @@ fn find(tables: &Tables<'_>, names: &[&str]) -> Result<Vec<Found>, Error> {
     let mut found = vec![Found::default(); names.len()];
     tables.find(names, &mut found)?;
     Ok(found)
+}
+
+fn search(symbols: &Symbols, names: &[&str]) -> Result<Vec<Found>, Error> {
+    let mut found = vec![Found::default(); names.len()];
+    symbols
+        .tables()
+        .search(&symbols.by_name(), names, &mut found)?;
+    Ok(found)
+}
+
+#[test]
+fn the_kernels_list_by_name_gives_the_same() {
+    let many: Vec<_> = (0..2000).map(|i| format!("node{}", i * 7 % 1500)).collect();
+    let many: Vec<_> = many
+        .iter()
+        .zip(0..)
+        .map(|(name, i)| ('t', name.as_str(), 0xffff_ffff_8100_0000 + 16 * i))
+        .collect();
+    let symbols = Symbols::new(&TOKENS, &many);
+    let names = [
+        "", "node", "node0", "node1499", "node700", "node9", "nodf", "zz",
+    ];
+    let found = search(&symbols, &names).unwrap();
+    assert_eq!(found, find(&symbols.tables(), &names).unwrap());
+    assert_eq!(found.iter().filter(|found| found.count != 0).count(), 4);
+}
+
+#[test]
+fn a_list_by_name_that_contradicts_the_tables_is_an_error() {
+    let symbols = small();
+    let error = |by_name: ByName<'_>| {
+        let mut found = [Found::default()];
+        symbols
+            .tables()
+            .search(&by_name, &["init_task"], &mut found)
+            .unwrap_err()
+    };
+    let good = symbols.by_name();
+    let (seqs, markers) = (&[][..], &[][..]);
+    assert_eq!(
+        error(ByName { seqs, ..good }),
+        Error::Short("kallsyms_seqs_of_names")
+    );
+    assert_eq!(
+        error(ByName { markers, ..good }),
+        Error::Short("kallsyms_markers")
+    );
+    let markers = &[0xff; 4];
+    assert!(matches!(error(ByName { markers, ..good }), Error::Name(_)));
 }
 
 #[test]
@@ -135,7 +184,10 @@ proptest! {
                 counts[i] += 1;
             }
         }).unwrap();
-        prop_assert_eq!(found.iter().map(|f| f.count).collect::<Vec<_>>(), counts);
+        prop_assert_eq!(found.iter().map(|f| f.count).collect::<Vec<_>>(), &counts[..]);
+        let searched = search(&symbols, &wanted).unwrap();
+        prop_assert_eq!(searched.iter().map(Found::unique).collect::<Vec<_>>(), found.iter().map(Found::unique).collect::<Vec<_>>());
+        prop_assert!(searched.iter().zip(counts).all(|(f, count)| f.count == count.min(2)));
     }
 
     #[test]
@@ -148,6 +200,7 @@ proptest! {
         let tables = Tables {
             num_syms, names: &names, token_table: &token_table, token_index: &token_index, offsets: &names, offsets_address: 0,
         };
-        let _ = (find(&tables, &["a", "b"]), tables.walk(|_| {}));
+        let by_name = ByName { markers: &token_table, seqs: &names };
+        let _ = (find(&tables, &["a", "b"]), tables.walk(|_| {}), tables.search(&by_name, &["a", "b"], &mut [Found::default(); 2]));
     }
 }
