@@ -30,7 +30,7 @@ pub struct GuestRole {
     pub script: Option<String>,
     /// Parameters of `modprobe lkdtm`.
     pub lkdtm: Option<Vec<String>>,
-    /// Load to run once armed.
+    /// Load to run once armed; what only notices a hang, before.
     pub loads: Vec<Load>,
     /// How long to wait for the crash, in seconds.
     pub wait_s: u64,
@@ -75,12 +75,16 @@ pub fn run(role: &GuestRole, reporter: &mut Reporter) -> Result<()> {
             return Ok(());
         }
     }
+    // A hang at DIRECT never comes back from arming.
+    let (watching, provoking): (Vec<_>, Vec<_>) =
+        role.loads.iter().partition(|load| **load == Load::Rcu);
+    load::start(watching)?;
     if let Some(parameters) = &role.lkdtm {
         if !arm(parameters, reporter)? {
             return Ok(());
         }
     }
-    load::start(&role.loads)?;
+    load::start(provoking)?;
     if role.wait_s > 0 {
         sleep(Duration::from_secs(role.wait_s));
         reporter.send(&Event::NoCrash {

@@ -41,7 +41,7 @@ pub enum Load {
 ///
 /// # Errors
 /// A device does not appear or cannot be opened.
-pub fn start(loads: &[Load]) -> Result<()> {
+pub fn start<'l>(loads: impl IntoIterator<Item = &'l Load>) -> Result<()> {
     for load in loads {
         match load {
             Load::Block { device } => start_block(device)?,
