@@ -55,6 +55,27 @@ impl Tree {
         command
     }
 
+    /// Runs a program of the build root in `folder`; what it printed.
+    ///
+    /// # Errors
+    /// It cannot be started, or fails; its words are in the error.
+    pub fn run(&self, folder: &Path, program: &str, arguments: &[&str]) -> Result<String> {
+        let mut command = self.in_buildroot(program);
+        let output = command
+            .current_dir(folder)
+            .args(arguments)
+            .output()
+            .with_context(|| format!("starting {program}"))?;
+        let words = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "{program} {arguments:?} ended with {}: {}",
+            output.status,
+            words.trim()
+        );
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     /// Folder of the build root; makes it when it is not there.
     pub fn buildroot(&self) -> Result<PathBuf> {
         self.script("buildroot", None).map(PathBuf::from)

@@ -13,7 +13,7 @@ use crate::initramfs::modules::ModuleTree;
 use crate::initramfs::{Recipe, closure};
 use crate::tree::{Kernel, Tree};
 use crate::vm::{self, Accel, CONSOLE, End, Machine, Story};
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -215,17 +215,8 @@ impl Bench {
             File::create(folder.join(disk))?.set_len(LOAD_DISK_BYTES)?;
         }
         File::create(folder.join(DUMP_DISK))?.set_len(DUMP_DISK_BYTES)?;
-        let output = self
-            .tree
-            .in_buildroot("mke2fs")
-            .current_dir(folder)
-            .args(["-q", "-F", "-t", "ext4", DUMP_DISK])
-            .output()?;
-        ensure!(
-            output.status.success(),
-            "mke2fs of the dump disk: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
+        let mkfs = ["-q", "-F", "-t", "ext4", DUMP_DISK];
+        self.tree.run(folder, "mke2fs", &mkfs)?;
         Ok(())
     }
 
@@ -242,20 +233,9 @@ impl Bench {
         }) {
             return Ok(None);
         }
-        let mut command = self.tree.in_buildroot("debugfs");
-        command
-            .current_dir(folder)
-            .arg(DUMP_DISK)
-            .arg("-R")
-            .arg(format!("rdump {DUMP_FOLDER} ."));
-        let output = command
-            .output()
-            .context("reading the dump disk with debugfs")?;
-        ensure!(
-            output.status.success(),
-            "debugfs: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
+        let copy = format!("rdump {DUMP_FOLDER} .");
+        self.tree
+            .run(folder, "debugfs", &[DUMP_DISK, "-R", &copy])?;
         Ok(dump_below(&folder.join("crash")))
     }
 }

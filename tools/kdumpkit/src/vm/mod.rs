@@ -3,11 +3,13 @@
 
 mod accel;
 mod console;
+mod heard;
 mod machine;
 mod qmp;
 mod story;
 
 pub use accel::Accel;
+pub use heard::Heard;
 pub use machine::{CONSOLE, End, Machine, QMP, capture_cmdline};
 pub use qmp::human;
 pub use story::Story;

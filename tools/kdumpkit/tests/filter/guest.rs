@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The guest of filter_guest.rs: memory of every kind, /proc/kpageflags, a crash, and all of its memory as an ELF file.
 
-use kdumpkit::event::Event;
 use kdumpkit::init::{CaptureImage, CaptureRole, Collector, GuestRole, Role};
 use kdumpkit::initramfs::Recipe;
 use kdumpkit::tree::{Kernel, Tree};
-use kdumpkit::vm::{self, Accel, End, Machine};
+use kdumpkit::vm::{self, Accel, Machine};
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -80,26 +79,13 @@ impl Guest {
         machine.disks = [DISK, FILES, FLAGS].map(PathBuf::from).to_vec();
         machine.deadline = Duration::from_secs(900);
         machine.silence = Duration::from_secs(400);
-        let mut events = Vec::new();
-        let end = machine
-            .run(&mut |event| events.push(event.clone()))
-            .expect("QEMU");
+        let heard = machine.listen().expect("QEMU");
         let place = self.folder.display();
-        let script = events.iter().find_map(|event| match event {
-            Event::Script { status, output } => Some((*status, output)),
-            _ => None,
-        });
-        let Some((0, output)) = script else {
-            panic!("guest.sh: {script:?}, see {place}");
-        };
+        let output = heard.script();
+        let output = output.unwrap_or_else(|error| panic!("guest.sh: {error:#}, see {place}"));
         println!("{output}");
-        let dumped = events
-            .iter()
-            .any(|event| matches!(event, Event::Dump { .. }));
-        assert!(
-            end == End::Off && dumped,
-            "{end:?}, see {place}: {events:?}"
-        );
+        let dump = heard.dump();
+        assert!(dump.is_some(), "no dump, see {place}: {:?}", heard.events);
         let (_, rest) = output.split_once("@mkdfinfo\n").expect("@mkdfinfo");
         let (mkdfinfo, _) = rest.split_once("@load\n").expect("@load");
         fs::write(self.mkdfinfo(), mkdfinfo).expect("writing mkdfinfo");
@@ -147,8 +133,8 @@ impl Guest {
 
     /// Runs a program of the build root in the run's folder; it must succeed.
     pub fn buildroot(&self, program: &str, arguments: &[&str]) -> String {
-        let mut command = self.tree.in_buildroot(program);
-        output_of(command.current_dir(&self.folder).args(arguments))
+        let said = self.tree.run(&self.folder, program, arguments);
+        said.unwrap_or_else(|error| panic!("{error:#}"))
     }
 
     /// Runs a shell line of the build root in the run's folder, with its makedumpfile as `makedumpfile`.

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A guest with lkdtm.ko that runs a script.
 
-use kdumpkit::event::Event;
 use kdumpkit::init::{GuestRole, Role};
 use kdumpkit::initramfs::Recipe;
 use kdumpkit::tree::Tree;
-use kdumpkit::vm::{Accel, End, Machine};
+use kdumpkit::vm::{Accel, Machine};
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -81,19 +80,10 @@ pub fn run(guest: Guest<'_>) -> String {
     machine.cmdline = guest.cmdline.to_owned();
     machine.silence = machine.deadline;
     machine.devices = guest.devices.iter().map(|d| (*d).to_owned()).collect();
-    let mut events = Vec::new();
-    let end = machine
-        .run(&mut |event| events.push(event.clone()))
-        .expect("QEMU");
-    let said = events.iter().find_map(|event| match event {
-        Event::Script { status, output } => Some((*status, output.clone())),
-        _ => None,
-    });
-    let place = folder.display();
-    let (status, output) = said.unwrap_or_else(|| panic!("{end:?}, no output, see {place}"));
-    assert_eq!(status, 0, "see {place}:\n{output}");
-    assert_eq!(end, End::Off, "see {place}:\n{output}");
+    let heard = machine.listen().expect("QEMU");
+    let output = heard.script();
+    let output = output.unwrap_or_else(|error| panic!("{error:#}, see {}", folder.display()));
     fs::remove_dir_all(&folder).expect("removing the run's folder");
     println!("{output}");
-    output
+    output.to_owned()
 }

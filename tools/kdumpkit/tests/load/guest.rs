@@ -2,12 +2,11 @@
 //! Guests for these tests: the stock kernel with its image in /boot, a script in the first kernel, and one in the capture
 //! kernel when the first crashes.
 
-use anyhow::{Context, Result, bail, ensure};
-use kdumpkit::event::Event;
+use anyhow::{Context, Result, ensure};
 use kdumpkit::init::{GuestRole, Role};
 use kdumpkit::initramfs::Recipe;
 use kdumpkit::tree::{Kernel, Tree};
-use kdumpkit::vm::{Accel, End, Machine};
+use kdumpkit::vm::{Accel, Machine};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -77,15 +76,7 @@ impl Bench {
 
     /// Runs a program of the build root in the folder.
     pub fn run_tool(&self, program: &str, arguments: &[&str]) -> Result<()> {
-        let mut command = self.tree.in_buildroot(program);
-        let output = command.current_dir(&self.folder).args(arguments).output()?;
-        let words = String::from_utf8_lossy(&output.stderr);
-        ensure!(
-            output.status.success(),
-            "{program} {arguments:?}: {}",
-            words.trim()
-        );
-        Ok(())
+        self.tree.run(&self.folder, program, arguments).map(drop)
     }
 
     /// Boots `guest` to its end; the last script must have ended with 0. What it printed.
@@ -109,21 +100,9 @@ impl Bench {
         machine.memory_mib = guest.memory_mib;
         machine.disks = guest.disks.clone();
         machine.deadline = Duration::from_secs(240);
-        let (mut said, mut failed) = (None, None);
-        let end = machine.run(&mut |event| match event {
-            Event::Script { output, status } => said = Some((output.clone(), *status)),
-            Event::Failed { error, .. } => failed = Some(error.clone()),
-            _ => {}
-        })?;
-        ensure!(
-            end == End::Off,
-            "the guest did not end by itself: {end:?}, see {}",
-            self.folder.display()
-        );
-        match (said, failed) {
-            (Some((text, 0)), None) => Ok(text),
-            (said, failed) => bail!("see {}: {said:?} {failed:?}", self.folder.display()),
-        }
+        let heard = machine.listen()?;
+        let said = heard.script().map(str::to_owned);
+        said.with_context(|| format!("see {}", self.folder.display()))
     }
 
     /// Removes the folder.
@@ -164,7 +143,7 @@ pub fn write_initramfs(
         release: &bench.kernel.release,
         kdumpkit: init,
         busybox: &bench.tree.buildroot()?.join("usr/bin/busybox"),
-        modules: &bench.kernel.stock_modules()?,
+        modules: &bench.kernel.modules()?,
         module_names: modules.iter().map(|m| (*m).to_owned()).collect(),
         role,
         files,

@@ -3,7 +3,6 @@
 
 use crate::guest::{Bench, kdumpkit, write_initramfs, write_script_initramfs};
 use anyhow::{Context, Result, ensure};
-use kdumpkit::event::Event;
 use kdumpkit::init::{CaptureRole, Role};
 use kdumpkit::vm::{End, Machine};
 use std::fs::File;
@@ -32,9 +31,8 @@ fn captures(bench: &Bench, crashkernel_mib: u32) -> Result<bool> {
     machine.disks = vec!["dump.img".into()];
     machine.deadline = Duration::from_secs(400);
     machine.silence = Duration::from_secs(150);
-    let mut dumped = false;
-    let end = machine.run(&mut |event| dumped |= matches!(event, Event::Dump { .. }))?;
-    let works = dumped && end == End::Off;
+    let heard = machine.listen()?;
+    let works = heard.dump().is_some() && heard.end == End::Off;
     println!(
         "crashkernel={crashkernel_mib}M: {}",
         if works { "dump" } else { "no dump" }

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The guest of mkdfinfo_guest.rs: boots, runs a script, crashes if the script lets it, leaves its memory as an ELF file.
 
-use kdumpkit::event::Event;
 use kdumpkit::init::{CaptureImage, CaptureRole, Collector, GuestRole, Role};
 use kdumpkit::initramfs::Recipe;
 use kdumpkit::tree::{Kernel, Tree};
-use kdumpkit::vm::{self, Accel, End, Machine};
+use kdumpkit::vm::{self, Accel, Machine};
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -59,29 +58,16 @@ impl Guest {
         machine.cmdline = "crashkernel=256M".into();
         machine.memory_mib = MEMORY_MIB;
         machine.disks = vec![DISK.into()];
-        let mut events = Vec::new();
-        let end = machine
-            .run(&mut |event| events.push(event.clone()))
-            .expect("QEMU");
-        let where_ = guest.folder.display();
-        assert_eq!(end, End::Off, "see {where_}: {events:?}");
-        let output = events.iter().find_map(|event| match event {
-            Event::Script { status, output } => Some((status, output)),
-            _ => None,
-        });
-        let (status, output) =
-            output.unwrap_or_else(|| panic!("no script output, see {where_}: {events:?}"));
-        assert_eq!(*status, 0, "the script: {output}");
+        let heard = machine.listen().expect("QEMU");
+        let place = guest.folder.display();
+        let output = heard.script();
+        let output = output.unwrap_or_else(|error| panic!("{error:#}, see {place}"));
         guest.parts = split(output);
         if !crashes {
             return guest;
         }
-        assert!(
-            events
-                .iter()
-                .any(|event| matches!(event, Event::Dump { .. })),
-            "no dump, see {where_}: {events:?}"
-        );
+        let dump = heard.dump();
+        assert!(dump.is_some(), "no dump, see {place}: {:?}", heard.events);
         guest.run_tool("debugfs", &[DISK, "-R", "rdump crash ."]);
         guest
     }
@@ -131,17 +117,8 @@ impl Guest {
 
     /// Runs a program of the build root in the run's folder.
     pub fn run_tool(&self, program: &str, arguments: &[&str]) {
-        let mut command = self.tree.in_buildroot(program);
-        let output = command
-            .current_dir(&self.folder)
-            .args(arguments)
-            .output()
-            .expect(program);
-        assert!(
-            output.status.success(),
-            "{command:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        let ran = self.tree.run(&self.folder, program, arguments);
+        ran.unwrap_or_else(|error| panic!("{error:#}"));
     }
 
     /// A copy without what is not installed either: the capture kernel has little memory.

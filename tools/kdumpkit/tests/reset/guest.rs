@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Guests for these tests: boot a script, or crash and run a script in the capture kernel.
 
-use anyhow::{Context, Result, bail, ensure};
-use kdumpkit::event::Event;
+use anyhow::{Context, Result, ensure};
 use kdumpkit::init::{CaptureImage, GuestRole, Role};
 use kdumpkit::initramfs::Recipe;
 use kdumpkit::initramfs::modules::ModuleTree;
 use kdumpkit::tree::{Kernel, Tree};
-use kdumpkit::vm::{self, Accel, End, Machine};
+use kdumpkit::vm::{self, Accel, Machine};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -109,15 +108,7 @@ impl Bench {
 
     /// Runs a program of the build root in the folder.
     pub fn run_tool(&self, program: &str, arguments: &[&str]) -> Result<()> {
-        let mut command = self.tree.in_buildroot(program);
-        let output = command.current_dir(&self.folder).args(arguments).output()?;
-        let words = String::from_utf8_lossy(&output.stderr);
-        ensure!(
-            output.status.success(),
-            "{program} {arguments:?}: {}",
-            words.trim()
-        );
-        Ok(())
+        self.tree.run(&self.folder, program, arguments).map(drop)
     }
 
     /// Boots `guest` to its end; what its last script said. Removes the folder when `judge` is content.
@@ -159,17 +150,8 @@ impl Bench {
         }
         machine.devices = guest.qemu.clone();
         machine.deadline = Duration::from_secs(180);
-        let heard = Heard::listen(&machine)?;
-        ensure!(
-            heard.end == End::Off,
-            "the guest did not end by itself: {:?}",
-            heard.end
-        );
-        match (heard.said, heard.failed) {
-            (Some((text, 0)), None) => Ok(Said { text }),
-            (Some((text, status)), _) => bail!("the script ended with status {status}:\n{text}"),
-            (None, failed) => bail!("no script came to its end: {failed:?}"),
-        }
+        let text = machine.listen()?.script()?.to_owned();
+        Ok(Said { text })
     }
 
     fn add_capture(
@@ -220,26 +202,6 @@ impl Bench {
 
 fn kdumpkit() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_kdumpkit"))
-}
-
-/// One run of a guest, as its events tell it.
-struct Heard {
-    end: End,
-    /// Output and exit status of the last script.
-    said: Option<(String, i32)>,
-    failed: Option<String>,
-}
-
-impl Heard {
-    fn listen(machine: &Machine) -> Result<Self> {
-        let (mut said, mut failed) = (None, None);
-        let end = machine.run(&mut |event| match event {
-            Event::Script { output, status } => said = Some((output.clone(), *status)),
-            Event::Failed { error, .. } => failed = Some(error.clone()),
-            _ => {}
-        })?;
-        Ok(Self { end, said, failed })
-    }
 }
 
 /// What a script has printed.

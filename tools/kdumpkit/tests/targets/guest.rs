@@ -71,16 +71,8 @@ impl Bench {
 
     /// Runs a program of the build root in the folder.
     pub fn tool(&self, program: &str, arguments: &[&str]) -> String {
-        let output = self
-            .tree
-            .in_buildroot(program)
-            .current_dir(&self.folder)
-            .args(arguments)
-            .output()
-            .expect(program);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{program} {arguments:?}: {said}");
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        let said = self.tree.run(&self.folder, program, arguments);
+        said.unwrap_or_else(|error| panic!("{error:#}"))
     }
 
     /// `text` with this run's busybox and modules: the configuration of a capture initramfs, which powers off at its end.
