@@ -80,6 +80,24 @@ pub fn superblock(device: &File) -> io::Result<Option<Superblock>> {
     Ok(None)
 }
 
+/// Opens a device and reads its superblock; None: none that is known.
+///
+/// # Errors
+/// It cannot be read.
+pub fn look(device: &Path) -> Result<Option<Superblock>> {
+    File::open(device)
+        .and_then(|file| superblock(&file))
+        .with_context(|| format!("reading {}", device.display()))
+}
+
+/// The same for a device that must hold a file system.
+///
+/// # Errors
+/// It holds none that is known.
+pub fn file_system(device: &Path) -> Result<Superblock> {
+    look(device)?.with_context(|| format!("{} holds no ext4, xfs or btrfs", device.display()))
+}
+
 fn uuid(bytes: &[u8]) -> String {
     let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
     [
@@ -138,12 +156,10 @@ pub fn find(wanted: &str) -> Option<PathBuf> {
         let path = Path::new("/dev").join(&name);
         let found = match tag {
             "PARTUUID" => partuuid(&name).is_some_and(|p| p.eq_ignore_ascii_case(value)),
-            _ => superblock(&File::open(&path).ok()?)
-                .ok()?
-                .is_some_and(|s| match tag {
-                    "UUID" => s.uuid.eq_ignore_ascii_case(value),
-                    _ => s.label == value,
-                }),
+            _ => look(&path).ok()?.is_some_and(|s| match tag {
+                "UUID" => s.uuid.eq_ignore_ascii_case(value),
+                _ => s.label == value,
+            }),
         };
         found.then_some(path)
     })
@@ -170,10 +186,8 @@ fn partuuid(name: &str) -> Option<String> {
 /// For messages: every block device with what it holds.
 fn list() -> Vec<String> {
     let describe = |name: String| {
-        let holds = File::open(Path::new("/dev").join(&name))
-            .ok()
-            .and_then(|f| superblock(&f).ok().flatten());
-        match holds {
+        let holds = look(&Path::new("/dev").join(&name));
+        match holds.ok().flatten() {
             Some(s) => format!("{name} ({} UUID={} LABEL={})", s.fstype, s.uuid, s.label),
             None => name,
         }

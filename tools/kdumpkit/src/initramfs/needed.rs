@@ -5,7 +5,7 @@ use super::modules::ModuleTree;
 use crate::blockdev;
 use crate::config::{Config, Ipv6, Kind, Modules, Network};
 use anyhow::{Context, Result, bail};
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -59,10 +59,7 @@ fn of_target(kind: &Kind, sys: &Path) -> Result<Vec<Needed>> {
             let mut found = drivers_of_block(&device, sys)?;
             let fstype = match &disk.fstype {
                 Some(fstype) => fstype.clone(),
-                None => blockdev::superblock(&File::open(&device)?)?
-                    .with_context(|| format!("{} holds no ext4, xfs or btrfs", device.display()))?
-                    .fstype
-                    .to_owned(),
+                None => blockdev::file_system(&device)?.fstype.to_owned(),
             };
             found.push(fstype);
             Ok(found.iter().map(|name| because(name)).collect())

@@ -6,7 +6,6 @@ use crate::config::{Config, Kind, Nfs};
 use crate::initramfs::look_up;
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
-use std::fs::File;
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::PathBuf;
@@ -52,8 +51,7 @@ fn look_at(kind: &Kind) -> Result<String> {
     match kind {
         Kind::Filesystem(disk) => {
             let path = find(&disk.device)?;
-            let found = superblock(&path)?;
-            let found = found.context("it holds no ext4, xfs or btrfs")?;
+            let found = blockdev::file_system(&path)?;
             if let Some(wanted) = &disk.fstype {
                 ensure!(
                     *wanted == found.fstype,
@@ -65,7 +63,7 @@ fn look_at(kind: &Kind) -> Result<String> {
         }
         Kind::Raw(raw) => {
             let path = find(&raw.device)?;
-            if let Some(found) = superblock(&path)? {
+            if let Some(found) = blockdev::look(&path)? {
                 anyhow::bail!(
                     "it holds a file system ({}) and would be refused",
                     found.fstype
@@ -96,12 +94,6 @@ fn look_at(kind: &Kind) -> Result<String> {
 
 fn find(device: &str) -> Result<PathBuf> {
     blockdev::find(device).with_context(|| format!("{device} is not on this machine now"))
-}
-
-fn superblock(path: &PathBuf) -> Result<Option<blockdev::Superblock>> {
-    File::open(path)
-        .and_then(|device| blockdev::superblock(&device))
-        .with_context(|| format!("reading {}", path.display()))
 }
 
 fn address(server: &str) -> Result<IpAddr> {

@@ -11,7 +11,7 @@ use rustix::mount::{
     MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount,
 };
 use std::ffi::CString;
-use std::fs::{self, File};
+use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -30,13 +30,7 @@ pub(super) fn to_disk(job: &Job, disk: &FileSystem, wait: Duration) -> Result<Sa
     let device = blockdev::wait_for(&disk.device, wait)?;
     let fstype = match &disk.fstype {
         Some(fstype) => fstype.clone(),
-        None => {
-            let found = blockdev::superblock(&File::open(&device)?)
-                .with_context(|| format!("reading {}", device.display()))?;
-            let found = found
-                .with_context(|| format!("{} holds no ext4, xfs or btrfs", device.display()))?;
-            found.fstype.to_owned()
-        }
+        None => blockdev::file_system(&device)?.fstype.to_owned(),
     };
     let (flags, options) = mount_options(&disk.options)?;
     with_mount(&device.to_string_lossy(), &fstype, flags, &options, || {
