@@ -67,17 +67,39 @@ impl Initramfs {
     #[must_use]
     pub fn look(path: &Path, inputs: &[PathBuf]) -> Option<Self> {
         let own = Source::now(path).ok()?;
-        let older_than = inputs
-            .iter()
-            .filter(|input| Source::now(input).is_ok_and(|s| s.changed_ns > own.changed_ns))
-            .map(|input| input.display().to_string())
-            .collect();
         Some(Self {
             path: path.to_owned(),
             bytes: own.bytes,
-            older_than,
+            older_than: newer(&own, inputs),
             mkdfinfo: Mkdfinfo::look(path),
         })
+    }
+}
+
+fn newer(own: &Source, inputs: &[PathBuf]) -> Vec<String> {
+    inputs
+        .iter()
+        .filter(|input| Source::now(input).is_ok_and(|s| s.changed_ns > own.changed_ns))
+        .map(|input| input.display().to_string())
+        .collect()
+}
+
+/// Why the initramfs at `path` has to be built; None: it is as it would be built now.
+fn why_build(path: &Path, inputs: &[PathBuf]) -> Option<String> {
+    let Ok(own) = Source::now(path) else {
+        return Some("there was none".to_owned());
+    };
+    let newer = newer(&own, inputs);
+    if !newer.is_empty() {
+        return Some(format!("{} changed", newer.join(", ")));
+    }
+    // Last, for the archive has to be unpacked for it.
+    match Mkdfinfo::look(path) {
+        Mkdfinfo::Differs => Some("mkdfinfo changed".to_owned()),
+        Mkdfinfo::Missing if Path::new(MKDFINFO_SYSFS).exists() => {
+            Some("it had no mkdfinfo".to_owned())
+        }
+        _ => None,
     }
 }
 
@@ -106,14 +128,8 @@ pub fn ensure_built(path: &Path, config: &Config, release: &str) -> Result<PathB
         );
         return Ok(output);
     }
-    let state = Initramfs::look(&output, &inputs(path, &config.load, release));
-    let why = match state {
-        Some(state) if !state.older_than.is_empty() => {
-            format!("{} changed", state.older_than.join(", "))
-        }
-        Some(state) if state.mkdfinfo == Mkdfinfo::Differs => "mkdfinfo changed".to_owned(),
-        Some(_) => return Ok(output),
-        None => "there was none".to_owned(),
+    let Some(why) = why_build(&output, &inputs(path, &config.load, release)) else {
+        return Ok(output);
     };
     let built = Sources::of_this_machine(Some(release))
         .and_then(|sources| build(config, &sources))

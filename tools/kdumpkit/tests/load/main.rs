@@ -2,6 +2,7 @@
 //! `kdumpkit load` in guests: `cargo test -p kdumpkit --release --test load -- --ignored` (needs root and the build root).
 
 mod addresses;
+mod config;
 mod early;
 mod guest;
 mod minimum;
