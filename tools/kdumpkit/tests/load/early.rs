@@ -2,19 +2,14 @@
 //! Early: a machine that crashes in its system initramfs, before the root is mounted, is captured, and the guard ends the
 //! loop. The system initramfs is made by the distribution's own initramfs-tools with our hooks.
 
-use crate::guest::{Bench, kdumpkit, write_script_initramfs};
+use crate::guest::{Bench, kdumpkit, write_initramfs};
 use anyhow::{Context, Result, ensure};
+use kdumpkit::init::{CaptureRole, Role};
 use kdumpkit::vm::{End, Machine};
 use std::fs::{self, File};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
-
-/// The capture kernel of every crash: a dump beside those that are there, then the machine starts anew.
-const CAPTURE: &str = "
-    b modprobe virtio_blk && b modprobe ext4 && b mount -t ext4 /dev/vda /mnt || exit 1
-    n=$(b ls /mnt/var/crash | b wc -l)
-    kdumpkit filter -l -d 31 /proc/vmcore /mnt/var/crash/$n || exit 1
-    b umount /mnt && b reboot -f";
 
 /// The system behind the initramfs: it only has to come up.
 const SYSTEM: &str = "#!/bin/busybox sh
@@ -95,13 +90,11 @@ fn crash_loop(case: &Case) -> Result<()> {
 fn make_system_initramfs(bench: &Bench, case: &Case) -> Result<()> {
     let folder = bench.folder.display();
     let capture = bench.folder.join("capture.initramfs");
-    write_script_initramfs(
-        bench,
-        &capture,
-        &["virtio_blk", "ext4"],
-        CAPTURE,
-        Vec::new(),
-    )?;
+    let drivers = ["virtio_blk", "ext4"];
+    let modules = drivers.map(String::from).to_vec();
+    let role = CaptureRole::one_disk("/dev/vda", "ext4", "var/crash", modules);
+    let role = Role::Capture(Box::new(role));
+    write_initramfs(bench, &capture, &drivers, &role, Vec::new())?;
     let status = Command::new(bench.tree.path("scripts/install"))
         .env("KDUMPKIT", kdumpkit())
         .env("DESTDIR", bench.folder.join("install"))
@@ -142,10 +135,11 @@ fn make_system_initramfs(bench: &Bench, case: &Case) -> Result<()> {
     ensure!(output.status.success(), "mkinitramfs: {out}\n{err}");
     let bytes = |name: &str| -> Result<u64> { Ok(fs::metadata(bench.folder.join(name))?.len()) };
     let (plain, hooked, image) = (bytes("plain.img")?, bytes("hooked.img")?, bytes("vmlinuz")?);
-    let alone = image + zstd_bytes(&fs::read(&capture)?)?;
+    let loader = Path::new(env!("CARGO_BIN_EXE_kdumpkit-init"));
+    let alone = image + zstd_bytes(&capture)? + zstd_bytes(loader)?;
     println!(
-        "{}: system initramfs {plain} bytes, with early {hooked}: {} more, of which {image} the kernel image; nested image and \
-         initramfs would be {alone} and a loader",
+        "{}: system initramfs {plain} bytes, with early {hooked}: {} more, of which {image} the kernel image; nested image, \
+         initramfs and loader would be {alone}",
         case.builder,
         hooked.saturating_sub(plain)
     );
@@ -156,8 +150,8 @@ fn make_system_initramfs(bench: &Bench, case: &Case) -> Result<()> {
     Ok(())
 }
 
-fn zstd_bytes(bytes: &[u8]) -> Result<u64> {
-    Ok(zstd::bulk::compress(bytes, 9)?.len() as u64)
+fn zstd_bytes(path: &Path) -> Result<u64> {
+    Ok(zstd::bulk::compress(&fs::read(path)?, 9)?.len() as u64)
 }
 
 fn make_root(bench: &Bench) -> Result<()> {
@@ -193,34 +187,31 @@ fn make_root(bench: &Bench) -> Result<()> {
 /// As many dumps as crashes, each from before the root was mounted.
 fn check_dumps(bench: &Bench, count: usize) -> Result<()> {
     bench.run_tool("debugfs", &["root.img", "-R", "rdump var/crash ."])?;
-    let dumps = fs::read_dir(bench.folder.join("crash"))?.count();
+    let mut dumps: Vec<_> = fs::read_dir(bench.folder.join("crash"))?
+        .filter_map(|entry| Some(entry.ok()?.path().join("vmcore")))
+        .filter(|dump| dump.exists())
+        .collect();
+    dumps.sort();
     ensure!(
-        dumps == count,
-        "{dumps} dumps, not {count}, see {}",
+        dumps.len() == count,
+        "{dumps:?}, not {count}, see {}",
         bench.folder.display()
     );
-    for n in 0..count {
-        let (dump, log) = (
-            bench.folder.join(format!("crash/{n}")),
-            bench.folder.join("log"),
-        );
+    for dump in &dumps {
+        let log = bench.folder.join("log");
         let status = Command::new(kdumpkit())
             .args(["filter", "-f", "--dump-dmesg"])
-            .args([&dump, &log])
+            .args([dump, &log])
             .status()?;
         let text = fs::read_to_string(&log).unwrap_or_default();
-        ensure!(
-            status.success(),
-            "no log in dump {n}, see {}",
-            bench.folder.display()
-        );
+        ensure!(status.success(), "no log in {}", dump.display());
         let has = |words: &str| text.contains(words);
         ensure!(
             has("kdumpkit: early: loaded at")
                 && has("Kernel panic - not syncing: dumptest")
                 && !has("EXT4-fs"),
-            "dump {n} is of another moment, see {}",
-            bench.folder.display()
+            "{} is of another moment",
+            dump.display()
         );
     }
     Ok(())
