@@ -17,6 +17,8 @@ DEADLINE_S = {"short": 1500, "long": 7200}[MODE]
 # Longer than the watchdog's time: it ends a hang of a scenario.
 SILENCE_S = 500
 EXPECTED = {"short": 2, "long": 13}[MODE]
+# What QEMU logs when the machine is not reset by its own software.
+RESETS = ["Triple fault", "watchdog_perform_action", "tco_timer_expired"]
 
 
 def start(number):
@@ -30,6 +32,8 @@ def start(number):
         "-kernel", f"{FOLDER}/vmlinuz", "-initrd", f"{FOLDER}/initrd",
         "-append", "root=LABEL=kdumpkit-root rw console=ttyS0 crashkernel=320M panic=10 no_timer_check rcupdate.rcu_cpu_stall_timeout=5"
         " systemd.show_status=0",
+        # Who resets the machine: the guest by itself, one of its watchdogs, or a triple fault.
+        "-D", f"{FOLDER}/qemu-{number}.log", "-d", "cpu_reset", *(word for event in RESETS[1:] for word in ("-trace", event)),
     ]
     (FOLDER / "qemu.cmd").write_text(" ".join(command) + "\n")
     return subprocess.Popen(command), console
@@ -105,6 +109,8 @@ def main():
     ids = {r["id"] for r in reports}
     planned = {c["id"] for c in plan["cells"]}
     crashes = sum(text(p).count("kdumpkit master: crashing:") for p in FOLDER.glob("console-*.log"))
+    logs = [text(p) for p in FOLDER.glob("qemu-*.log")]
+    print("resets: " + ", ".join(f"{sum(log.count(reset) for log in logs)} {reset}" for reset in RESETS))
     print(f"{len(reports)} of {len(planned)} scenarios, {crashes} crashes in {time.monotonic() - begun:.0f} s")
     assert len(planned) == EXPECTED, f"{len(planned)} planned, {EXPECTED} expected"
     assert ids == planned, f"lost: {planned - ids}"
