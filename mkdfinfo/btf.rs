@@ -59,6 +59,19 @@ const TAIL_BYTES: [(u8, u8); 20] = [
     (0, 0), (0, 0), (0, 0), (0, 8), (4, 0), (0, 12), (0, 0), (4, 0), (0, 0), (0, 12),
 ];
 
+/// The kinds of [`TAIL_BYTES`] with nothing behind the fixed part, one bit each: most records of a kernel, functions
+/// and pointers above all.
+const NO_TAIL: u32 = {
+    let (mut kinds, mut number) = (0, 1);
+    while number < TAIL_BYTES.len() {
+        if let (0, 0) = TAIL_BYTES[number] {
+            kinds |= 1 << number;
+        }
+        number += 1;
+    }
+    kinds
+};
+
 /// The kinds of types (`BTF_KIND_*`) that this reader looks into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -197,6 +210,9 @@ impl<'a> Btf<'a> {
     #[inline]
     fn record_len(&self, id: u32, info: u32) -> Result<(usize, u8)> {
         let number = ((info >> 24) & 0x7f) as u8;
+        if number < 32 && NO_TAIL >> number & 1 == 1 {
+            return Ok((12, number));
+        }
         let (constant, each) = match TAIL_BYTES.get(usize::from(number)) {
             Some(&sizes) if number != 0 => sizes,
             _ => self.unknown_tail(number).ok_or(Error::Kind(id, number))?,

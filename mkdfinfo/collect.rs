@@ -104,9 +104,22 @@ impl Value {
 /// x86_64: `__START_KERNEL_map`. Addresses above it belong to the kernel's image and move with `KERNELOFFSET`.
 pub const KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
 
-/// The value of one key in the note's text. Symbols of the kernel's image are brought back to link time.
-pub fn from_note(key: &Key, text: &[u8], kernel_offset: u64) -> Option<i64> {
-    let right = note::value(text, key.kind.word(), key.note?)?;
+/// Answers from the note's text, in one pass. The first of several lines counts, as for makedumpfile. Symbols of the
+/// kernel's image are brought back to link time.
+pub fn say_note(values: &mut [Value], text: &[u8], kernel_offset: u64) {
+    for (word, name, right) in note::lines(text) {
+        let keys = KEYS.iter().zip(values.iter_mut());
+        for (key, value) in keys {
+            let asked = key.note.is_some_and(|note| note.as_bytes() == name);
+            if asked && key.kind.word().as_bytes() == word && value.said(Source::Note).is_none() {
+                value.say(Source::Note, noted(key, right, kernel_offset));
+            }
+        }
+    }
+}
+
+/// What the right side of a key's line means.
+fn noted(key: &Key, right: &str, kernel_offset: u64) -> Option<i64> {
     match key.kind {
         Kind::Symbol => {
             let address = note::hex(right)?;

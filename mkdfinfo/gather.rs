@@ -82,11 +82,8 @@ fn ask_headers_and_note(facts: &mut Facts) {
     let text = note::contents(&facts.note).unwrap_or_default();
     for (key, value) in KEYS.iter().zip(&mut facts.values) {
         value.say(Source::Build, layout::value(key.kind.word(), key.name));
-        value.say(
-            Source::Note,
-            collect::from_note(key, text, facts.kernel_offset),
-        );
     }
+    collect::say_note(&mut facts.values, text, facts.kernel_offset);
 }
 
 /// Asks kallsyms, and BTF, which kallsyms leads to.

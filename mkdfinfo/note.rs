@@ -39,6 +39,17 @@ pub fn value<'a>(text: &'a [u8], word: &str, name: &str) -> Option<&'a str> {
     core::str::from_utf8(right).ok()
 }
 
+/// All lines `WORD(name)=…`, in three parts.
+pub fn lines(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8], &str)> {
+    text.split(|&b| b == b'\n').filter_map(|line| {
+        let open = line.iter().position(|&b| b == b'(')?;
+        let (word, rest) = (&line[..open], &line[open + 1..]);
+        let close = rest.iter().position(|&b| b == b')')?;
+        let right = rest[close..].strip_prefix(b")=")?;
+        Some((word, &rest[..close], core::str::from_utf8(right).ok()?))
+    })
+}
+
 /// A hexadecimal number without `0x`, as `SYMBOL()` and `KERNELOFFSET` have it.
 pub fn hex(text: &str) -> Option<u64> {
     let digits = text.bytes().all(|b| b.is_ascii_hexdigit());

@@ -18,7 +18,8 @@ use kernel::bindings::{self, *};
 pub fn value(word: &str, name: &str) -> Option<i64> {
     let entry = LAYOUT
         .iter()
-        .find(|entry| entry.0 == word && entry.1 == name)?;
+        // The names first: hardly two are of one length, and the words are few.
+        .find(|entry| entry.1 == name && entry.0 == word)?;
     Some(entry.2)
 }
 

@@ -94,12 +94,7 @@ impl Facts {
             info.page_size().ok_or(lacks("PAGESIZE"))?,
         );
         facts.kernel_offset = info.kernel_offset().ok_or(lacks("KERNELOFFSET"))?;
-        for (key, value) in KEYS.iter().zip(&mut facts.values) {
-            value.say(
-                Source::Note,
-                collect::from_note(key, note, facts.kernel_offset),
-            );
-        }
+        collect::say_note(&mut facts.values, note, facts.kernel_offset);
         Ok(facts)
     }
 
