@@ -4,6 +4,6 @@
 mod addresses;
 mod config;
 mod early;
+mod estimate;
 mod guest;
-mod minimum;
 mod refusals;

@@ -7,6 +7,7 @@ mod faults;
 mod guest;
 mod initramfs;
 mod local;
+mod minimum;
 mod network;
 mod sequence;
 mod server;

@@ -26,6 +26,12 @@ fn ssh_target_at(server: &str, bench: &Bench, port: u16, host_key: &str) -> Stri
     )
 }
 
+pub fn nfs_target(port: u16) -> String {
+    format!(
+        "[[target]]\ntype = \"nfs\"\nserver = \"10.0.2.2\"\nexport = \"/crash\"\noptions = \"port={port}\"\n"
+    )
+}
+
 /// The folder of the only crash below `parent`.
 fn crash_folder(bench: &Bench, parent: &str) -> PathBuf {
     let mut folders: Vec<PathBuf> = fs::read_dir(bench.folder.join(parent))
@@ -155,10 +161,7 @@ fn nfs_by_dhcp() {
     let mut bench = Bench::new("nfs");
     with_nic(&mut bench);
     let server = nfs(&bench);
-    let text = format!(
-        "[[target]]\ntype = \"nfs\"\nserver = \"10.0.2.2\"\nexport = \"/crash\"\noptions = \"port={}\"\n{DHCP}",
-        server.port
-    );
+    let text = format!("{}{DHCP}", nfs_target(server.port));
     let config = bench.config(&text, &["virtio_net", "nfsv4"]);
     let run = bench.crash(&config).ended();
     assert_eq!(run.dumps().len(), 1, "{:?}", run.events);

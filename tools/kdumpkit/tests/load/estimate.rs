@@ -1,19 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The smallest crashkernel= with which a dump comes out, by trying, beside what `kdumpkit estimate` says from one capture.
+//! What `kdumpkit estimate` says from one capture is enough for the next.
 
 use crate::guest::{Bench, kdumpkit, write_initramfs, write_script_initramfs};
 use anyhow::{Context, Result, ensure};
 use kdumpkit::init::{CaptureRole, Role};
 use kdumpkit::vm::{End, Machine};
 use std::fs::File;
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 /// Enough for anything; here the memory is measured.
 const PLENTY_MIB: u32 = 256;
-/// The search's step.
-const STEP_MIB: u32 = 4;
 const DRIVERS: [&str; 2] = ["virtio_blk", "ext4"];
 
 /// One crash with this crashkernel=. Is the dump on the disk?
@@ -86,20 +83,6 @@ fn estimate(bench: &Bench) -> Result<(u32, u32)> {
     Ok((mib("crashkernel_mib")?, mib("measured_mib")?))
 }
 
-/// The smallest size that works, when `most_mib` does.
-fn smallest(bench: &Bench, most_mib: u32) -> Result<u32> {
-    let (mut bad, mut good) = (48, most_mib);
-    while good - bad > STEP_MIB {
-        let middle = (bad + (good - bad) / 2).next_multiple_of(STEP_MIB);
-        if captures(bench, middle)? {
-            good = middle;
-        } else {
-            bad = middle;
-        }
-    }
-    Ok(good)
-}
-
 /// What estimate says must be enough.
 #[test]
 #[ignore = "needs QEMU and the build root"]
@@ -121,28 +104,5 @@ fn estimate_when_followed_captures() -> Result<()> {
         "no dump with the estimated {crashkernel} MiB, see {}",
         bench.folder.display()
     );
-    bench.done()
-}
-
-#[test]
-#[ignore = "a benchmark of several minutes"]
-fn bench_smallest_crashkernel_beside_the_estimate() -> Result<()> {
-    let bench = Bench::new("minimum")?;
-    build(&bench)?;
-    ensure!(
-        captures(&bench, PLENTY_MIB)?,
-        "no dump with {PLENTY_MIB} MiB"
-    );
-    let (crashkernel, measured) = estimate(&bench)?;
-    let smallest = smallest(&bench, PLENTY_MIB)?;
-    let initramfs = Path::new(&bench.folder)
-        .join("capture.initramfs")
-        .metadata()?
-        .len();
-    println!(
-        "disk: smallest crashkernel= that works {smallest}M, measured need {measured} MiB, estimate {crashkernel}M \
-         (initramfs {initramfs} bytes)"
-    );
-    ensure!(crashkernel >= smallest, "the estimate is too small");
     bench.done()
 }
