@@ -77,6 +77,14 @@ pub fn build(config: &Config, sources: &Sources) -> Result<Built> {
     look_up_servers(&mut config)?;
     let needed = needed::modules(&config, &sources.modules)?;
     let mut warnings = Vec::new();
+    for (name, _) in needed::of_watchdogs(Path::new("/sys")) {
+        if sources.modules.has(&name) && !needed.iter().any(|(n, _)| same_module(n, &name)) {
+            warnings.push(format!(
+                "{name} belongs to a watchdog of this machine and is not in the list of modules: a watchdog that runs resets the \
+                 machine in mid-dump (modules = \"auto\", or {name} in extra_modules)"
+            ));
+        }
+    }
     let mut archive = Archive::new()?;
     archive.program("init", &read(&sources.kdumpkit)?, "kdumpkit")?;
     let busybox = read(&config.initramfs.busybox).context(
@@ -152,11 +160,16 @@ fn add_modules(
         ));
     }
     let modules = sources.modules.resolve(names.iter().copied())?;
-    let why = |name: &str| match needed.iter().find(|(n, _)| n.replace('-', "_") == name) {
+    let why = |name: &str| match needed.iter().find(|(n, _)| same_module(n, name)) {
         Some((_, why)) => Some(why.clone()),
         None => (name == RESET_MODULE).then(|| "quiets devices".to_owned()),
     };
     Ok(archive.modules(&sources.release, &modules, why)?)
+}
+
+/// The kernel makes no difference between - and _.
+fn same_module(one: &str, other: &str) -> bool {
+    one.replace('-', "_") == other.replace('-', "_")
 }
 
 /// One key for all ssh targets with the same file; /init has one place for it.

@@ -14,6 +14,7 @@ mod needed;
 pub use archive::Part;
 pub use build::{Built, MKDFINFO_SYSFS, Sources, build, look_up, pack};
 pub use command::{InitramfsArgs, main};
+pub use needed::of_watchdogs;
 
 use crate::init::Role;
 use anyhow::{Context, Result};

@@ -27,6 +27,9 @@ pub fn modules(config: &Config, tree: &ModuleTree) -> Result<Vec<Needed>> {
             );
         }
         Modules::Auto => {
+            // First: its time has been running since the crash.
+            let found = of_watchdogs(Path::new("/sys"));
+            needed.extend(found.into_iter().filter(|(name, _)| tree.has(name)));
             for target in &config.targets {
                 let found = of_target(&target.kind, Path::new("/sys")).with_context(|| {
                     format!(
@@ -48,6 +51,22 @@ pub fn modules(config: &Config, tree: &ModuleTree) -> Result<Vec<Needed>> {
     let mut seen = std::collections::BTreeSet::new();
     needed.retain(|(name, _)| seen.insert(name.replace('-', "_")));
     Ok(needed)
+}
+
+/// Drivers of this machine's watchdogs and of what they hang on.
+///
+/// One that was started (by the firmware, by systemd) runs on after a crash, and resets the machine in mid-dump. Its
+/// driver finds it running and feeds it. softdog is no device and dies with its kernel.
+pub fn of_watchdogs(sys: &Path) -> Vec<Needed> {
+    let entries = fs::read_dir(sys.join("class/watchdog"));
+    let mut places: Vec<PathBuf> = entries
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| fs::canonicalize(entry.ok()?.path()).ok())
+        .collect();
+    places.sort();
+    let found = places.iter().flat_map(|place| drivers(place, sys));
+    found.map(|name| (name, "watchdog".to_owned())).collect()
 }
 
 fn of_target(kind: &Kind, sys: &Path) -> Result<Vec<Needed>> {
@@ -155,13 +174,11 @@ mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
 
-    /// A disk behind two drivers, in a sysfs of our own.
-    #[test]
-    fn drivers_when_stacked_are_the_outermost_first() {
-        let sys = std::env::temp_dir().join(format!("kdumpkit-sysfs-{}", std::process::id()));
-        let disk = sys.join("devices/pci0/host0/target0/block/sda/sda1");
-        fs::create_dir_all(&disk).unwrap();
-        for (driver, place) in [("ahci", "pci0"), ("sd_mod", "pci0/host0/target0")] {
+    /// A sysfs of our own with `device` behind these drivers (name, place in devices/).
+    fn sysfs(name: &str, device: &str, behind: &[(&str, &str)]) -> PathBuf {
+        let sys = std::env::temp_dir().join(format!("kdumpkit-{name}-{}", std::process::id()));
+        fs::create_dir_all(sys.join("devices").join(device)).unwrap();
+        for (driver, place) in behind {
             let module = sys.join("module").join(driver);
             let folder = sys.join("bus/drivers").join(driver);
             fs::create_dir_all(&module).unwrap();
@@ -169,8 +186,39 @@ mod tests {
             symlink(&module, folder.join("module")).unwrap();
             symlink(&folder, sys.join("devices").join(place).join("driver")).unwrap();
         }
-        let found = drivers(&fs::canonicalize(&disk).unwrap(), &sys);
+        sys
+    }
+
+    #[test]
+    fn drivers_when_stacked_are_the_outermost_first() {
+        let disk = "pci0/host0/target0/block/sda/sda1";
+        let behind = [("ahci", "pci0"), ("sd_mod", "pci0/host0/target0")];
+        let sys = sysfs("disk", disk, &behind);
+        let found = drivers(
+            &fs::canonicalize(sys.join("devices").join(disk)).unwrap(),
+            &sys,
+        );
         fs::remove_dir_all(&sys).unwrap();
         assert_eq!(found, ["ahci", "sd_mod"]);
+    }
+
+    #[test]
+    fn watchdogs_when_softdog_is_one_are_the_devices_alone() {
+        let device = "pci0/iTCO_wdt.1/watchdog/watchdog0";
+        let behind = [("lpc_ich", "pci0"), ("iTCO_wdt", "pci0/iTCO_wdt.1")];
+        let sys = sysfs("watchdog", device, &behind);
+        let softdog = sys.join("devices/virtual/watchdog/watchdog1");
+        fs::create_dir_all(&softdog).unwrap();
+        let class = sys.join("class/watchdog");
+        fs::create_dir_all(&class).unwrap();
+        symlink(&softdog, class.join("watchdog1")).unwrap();
+        symlink(sys.join("devices").join(device), class.join("watchdog0")).unwrap();
+        let found: Vec<String> = of_watchdogs(&sys)
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
+        fs::remove_dir_all(&sys).unwrap();
+        assert_eq!(found, ["lpc_ich", "iTCO_wdt"]);
+        assert!(of_watchdogs(&sys).is_empty());
     }
 }

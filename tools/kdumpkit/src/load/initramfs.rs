@@ -6,7 +6,7 @@ use super::image::Image;
 use super::record::Source;
 use crate::atomic;
 use crate::config::Config;
-use crate::early::archive::{members, unpacked};
+use crate::early::archive::{Member, members, unpacked};
 use crate::initramfs::{MKDFINFO_PATH, MKDFINFO_SYSFS, Sources, build, init_program};
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
@@ -24,6 +24,8 @@ pub struct Initramfs {
     pub older_than: Vec<String>,
     /// Its mkdfinfo file.
     pub mkdfinfo: Mkdfinfo,
+    /// The modules in it, with underscores; none when it cannot be read.
+    pub modules: Option<Vec<String>>,
 }
 
 /// The mkdfinfo file in an initramfs, beside the one of the running kernel.
@@ -40,14 +42,24 @@ pub enum Mkdfinfo {
     Unknown,
 }
 
+/// What the initramfs holds: its mkdfinfo file, and the modules.
+fn look_inside(initramfs: &Path) -> (Mkdfinfo, Option<Vec<String>>) {
+    let archive = fs::read(initramfs).map_err(Into::into).and_then(unpacked);
+    let Ok(archive) = archive else {
+        return (Mkdfinfo::Unknown, None);
+    };
+    let Ok(members) = members(&archive) else {
+        return (Mkdfinfo::Unknown, None);
+    };
+    let modules = members.iter().filter_map(|member| {
+        let file = Path::new(&member.name).file_name()?.to_str()?;
+        Some(file.strip_suffix(".ko")?.replace('-', "_"))
+    });
+    (Mkdfinfo::of(&members), Some(modules.collect()))
+}
+
 impl Mkdfinfo {
-    fn look(initramfs: &Path) -> Self {
-        let Ok(archive) = fs::read(initramfs).map_err(Into::into).and_then(unpacked) else {
-            return Self::Unknown;
-        };
-        let Ok(members) = members(&archive) else {
-            return Self::Unknown;
-        };
+    fn of(members: &[Member<'_>]) -> Self {
         let inside = MKDFINFO_PATH.trim_start_matches('/');
         // The last of the same name is the one that the kernel leaves.
         let Some(packed) = members.iter().rfind(|m| m.name == inside) else {
@@ -67,11 +79,13 @@ impl Initramfs {
     #[must_use]
     pub fn look(path: &Path, inputs: &[PathBuf]) -> Option<Self> {
         let own = Source::now(path).ok()?;
+        let (mkdfinfo, modules) = look_inside(path);
         Some(Self {
             path: path.to_owned(),
             bytes: own.bytes,
             older_than: newer(&own, inputs),
-            mkdfinfo: Mkdfinfo::look(path),
+            mkdfinfo,
+            modules,
         })
     }
 }
@@ -94,7 +108,7 @@ fn why_build(path: &Path, inputs: &[PathBuf]) -> Option<String> {
         return Some(format!("{} changed", newer.join(", ")));
     }
     // Last, for the archive has to be unpacked for it.
-    match Mkdfinfo::look(path) {
+    match look_inside(path).0 {
         Mkdfinfo::Differs => Some("mkdfinfo changed".to_owned()),
         Mkdfinfo::Missing if Path::new(MKDFINFO_SYSFS).exists() => {
             Some("it had no mkdfinfo".to_owned())

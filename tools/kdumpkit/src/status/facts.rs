@@ -2,6 +2,7 @@
 //! What this machine says about its readiness for a crash.
 
 use super::targets::TargetState;
+use crate::initramfs::of_watchdogs;
 use crate::load::config::STATE_FOLDER;
 use crate::load::image::Image;
 use crate::load::initramfs::Initramfs;
@@ -37,6 +38,8 @@ pub struct Facts {
     pub image: Result<String, String>,
     /// The initramfs that a load would take.
     pub initramfs: Option<Initramfs>,
+    /// Modules of this machine's watchdogs.
+    pub watchdogs: Vec<String>,
     /// Whether the targets can be reached now.
     pub targets: Vec<TargetState>,
     /// sysctls by dotted name; a kernel has not all of them.
@@ -115,6 +118,10 @@ impl Facts {
             record: Record::read(),
             image: usable(image, memory, initramfs.as_ref()),
             initramfs,
+            watchdogs: of_watchdogs(Path::new("/sys"))
+                .into_iter()
+                .map(|(module, _)| module)
+                .collect(),
             targets: Vec::new(),
             sysctls: sysctls(),
             post_notifiers: text("/sys/module/kernel/parameters/crash_kexec_post_notifiers") == "Y",

@@ -66,6 +66,7 @@ pub(super) fn finding(
 pub fn judge(facts: &Facts) -> Vec<Finding> {
     let mut findings = vec![config(facts), memory(facts), loaded(facts), image(facts)];
     findings.extend(initramfs(facts));
+    findings.extend(watchdogs(facts));
     findings.extend(targets(facts));
     findings.extend(panics(facts));
     findings.extend(early(facts));
@@ -198,6 +199,25 @@ fn initramfs(facts: &Facts) -> Vec<Finding> {
     };
     let mkdfinfo = mkdfinfo.map(|(says, todo)| finding(Level::Warn, "mkdfinfo", says, todo));
     [first].into_iter().chain(mkdfinfo).collect()
+}
+
+fn watchdogs(facts: &Facts) -> Option<Finding> {
+    let packed = facts.initramfs.as_ref()?.modules.as_ref()?;
+    let missing: Vec<&str> = facts
+        .watchdogs
+        .iter()
+        .filter(|module| !packed.contains(&module.replace('-', "_")))
+        .map(String::as_str)
+        .collect();
+    if missing.is_empty() {
+        return None;
+    }
+    let says = format!(
+        "{} not in the initramfs: a watchdog that runs resets the machine in mid-dump",
+        missing.join(", ")
+    );
+    let todo = "[initramfs] modules = \"auto\", or name it in extra_modules; then kdumpkit load";
+    Some(finding(Level::Warn, "watchdog", says, todo))
 }
 
 fn targets(facts: &Facts) -> Vec<Finding> {

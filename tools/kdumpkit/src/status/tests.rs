@@ -48,7 +48,9 @@ fn ready() -> Facts {
             bytes: 1,
             older_than: Vec::new(),
             mkdfinfo: Mkdfinfo::Fits,
+            modules: Some(vec!["iTCO_wdt".into()]),
         }),
+        watchdogs: vec!["iTCO_wdt".into()],
         targets: vec![TargetState {
             target: "raw /dev/vdb".into(),
             found: Ok("/dev/vdb".into()),
@@ -78,7 +80,7 @@ fn judge_when_all_is_right_has_nothing_to_mend() {
 #[test]
 fn judge_when_something_is_wrong_says_what() {
     type Break = fn(&mut Facts);
-    let cases: [(Break, Level, &str); 15] = [
+    let cases: [(Break, Level, &str); 16] = [
         (
             |f| f.config = Err("k.toml:3: no".into()),
             Level::Warn,
@@ -138,6 +140,11 @@ fn judge_when_something_is_wrong_says_what() {
             |f| f.initramfs.as_mut().unwrap().mkdfinfo = Mkdfinfo::Differs,
             Level::Warn,
             "mkdfinfo: the one in it is not the running kernel's",
+        ),
+        (
+            |f| f.watchdogs.push("lpc_ich".into()),
+            Level::Warn,
+            "watchdog: lpc_ich not in the initramfs",
         ),
         (
             |f| f.targets[0].found = Err("is not there".into()),

@@ -266,6 +266,26 @@ fn no_memory_at_all_ends_in_a_reboot() {
     bench.done();
 }
 
+/// Since the crash nobody feeds the watchdog that the first kernel's driver kept running: after 60 s it resets the machine,
+/// unless the capture kernel has that driver.
+#[test]
+#[ignore = "needs the build root, a prepared kernel, built modules and QEMU"]
+fn watchdog_that_runs_does_not_cost_the_dump_when_its_driver_is_packed() {
+    const WATCHDOG: [&str; 2] = ["lpc_ich", "iTCO_wdt"];
+    let mut bench = Bench::new("watchdog");
+    bench.disk(1024, &EXT4);
+    bench.running.extend(WATCHDOG.map(String::from));
+    let text = format!("{DISK}{}", hooks(&bench, "busybox sleep 80\n"));
+    let disk = ["virtio_blk", "ext4"];
+    let run = failing(&bench, &text, &disk);
+    assert!(run.dumps().is_empty(), "no watchdog: {:?}", run.events);
+    let run = failing(&bench, &text, &[&WATCHDOG[..], &disk].concat());
+    assert_eq!(run.dumps().len(), 1, "{:?}", run.events);
+    let (dump, _) = bench.fetch("ext4");
+    bench.judge(&dump.expect("a dump"));
+    bench.done();
+}
+
 /// A `pre` hook with time enough for a slow machine.
 fn hooks(bench: &Bench, script: &str) -> String {
     let path = bench.folder.join("hook.sh");

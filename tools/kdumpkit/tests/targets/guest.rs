@@ -21,6 +21,8 @@ pub struct Bench {
     pub folder: PathBuf,
     pub disks: Vec<String>,
     pub devices: Vec<String>,
+    /// Modules that the crashing kernel loads.
+    pub running: Vec<String>,
     /// Said to QEMU's monitor once the first kernel is up.
     pub monitor: Vec<String>,
     /// A guest that stays as it is, on purpose, is switched off when this is on its console.
@@ -52,6 +54,7 @@ impl Bench {
             folder,
             disks: Vec::new(),
             devices: Vec::new(),
+            running: vec!["mkdfinfo".into()],
             monitor: Vec::new(),
             off_at: None,
             accel,
@@ -115,7 +118,7 @@ impl Bench {
         let capture = self.folder.join("capture.initramfs");
         fs::write(&capture, image).expect("writing the initramfs");
         let role = Role::Guest(GuestRole {
-            modules: vec!["mkdfinfo".into()],
+            modules: self.running.clone(),
             capture: Some(CaptureImage {
                 kernel: "/capture/vmlinuz".into(),
                 initramfs: "/capture/initramfs".into(),
@@ -130,9 +133,10 @@ impl Bench {
             ("capture/vmlinuz".to_owned(), self.kernel.image()),
             ("capture/initramfs".to_owned(), capture),
         ];
+        let running: Vec<&str> = self.running.iter().map(String::as_str).collect();
         self.boot(
             &role,
-            &["mkdfinfo"],
+            &running,
             files,
             &format!("crashkernel={crashkernel}"),
         )
