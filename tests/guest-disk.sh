@@ -4,11 +4,12 @@
 #
 # Needs scripts/lib.sh. Sets root (the folder to add to), release.
 
-# guest_root FOLDER: the root in FOLDER/root, vmlinuz and initrd beside it
+# guest_root FOLDER [PACKAGE...]: the root in FOLDER/root, vmlinuz and initrd beside it
 guest_root() {
 	local work=$1 original kdir module
+	shift
 	need_root "copying a guest's root"
-	original=$(scripts/guest-root)
+	original=$(scripts/guest-root "$@")
 	kdir=$(scripts/kdir)
 	release=$(cat "$kdir/release")
 	scripts/build-modules >/dev/null
