@@ -206,12 +206,12 @@ impl<'a> Btf<'a> {
             && self.strings.get(end) == Some(&0)
     }
 
-    /// Length of the record with this second word, and its kind's number.
+    /// Bytes that follow the fixed part of the record with this second word, and its kind's number.
     #[inline]
-    fn record_len(&self, id: u32, info: u32) -> Result<(usize, u8)> {
+    fn tail_len(&self, id: u32, info: u32) -> Result<(usize, u8)> {
         let number = ((info >> 24) & 0x7f) as u8;
         if number < 32 && NO_TAIL >> number & 1 == 1 {
-            return Ok((12, number));
+            return Ok((0, number));
         }
         let (constant, each) = match TAIL_BYTES.get(usize::from(number)) {
             Some(&sizes) if number != 0 => sizes,
@@ -219,7 +219,7 @@ impl<'a> Btf<'a> {
         };
         // At most 2^24 elements of 255 bytes: no overflow in 64 bits.
         Ok((
-            12 + usize::from(constant) + (info & 0x00ff_ffff) as usize * usize::from(each),
+            usize::from(constant) + (info & 0x00ff_ffff) as usize * usize::from(each),
             number,
         ))
     }
@@ -235,29 +235,11 @@ impl<'a> Btf<'a> {
     #[inline]
     fn record(&self, id: u32, offset: usize) -> Result<(Type<'a>, usize)> {
         let all = self.types.get(offset..).ok_or(Error::Record(id))?;
-        let [name_off, info, size_or_type] = words(all.first_chunk().ok_or(Error::Record(id))?);
-        let (len, number) = self.record_len(id, info)?;
-        let rest = all.get(12..len).ok_or(Error::Record(id))?;
-        let kind = match number {
-            2 => Kind::Pointer,
-            3 => Kind::Array,
-            4 => Kind::Struct,
-            5 => Kind::Union,
-            6 => Kind::Enum,
-            8 => Kind::Typedef,
-            9..=11 | 18 => Kind::Qualifier,
-            19 => Kind::Enum64,
-            _ => Kind::Leaf,
-        };
-        let ty = Type {
-            id,
-            kind,
-            name_off,
-            kind_flag: info >> 31 == 1,
-            size_or_type,
-            rest,
-        };
-        Ok((ty, offset + len))
+        let (head, tail) = all.split_first_chunk().ok_or(Error::Record(id))?;
+        let head = words(head);
+        let (len, number) = self.tail_len(id, head[1])?;
+        let tail = tail.get(..len).ok_or(Error::Record(id))?;
+        Ok((Type::new(id, number, head, tail), offset + 12 + len))
     }
 
     /// Walks all records once, notes every [`STRIDE`]th place in `marks` and shows `visit` each struct, union, enum and
@@ -272,34 +254,62 @@ impl<'a> Btf<'a> {
     ) -> Result<Index<'a, 'i>> {
         /// Struct, union, enum, typedef, enum64.
         const SHOWN: u32 = 1 << 4 | 1 << 5 | 1 << 6 | 1 << 8 | 1 << 19;
-        let (mut id, mut offset) = (1, 0);
-        while offset < self.types.len() {
-            if (id - 1) % STRIDE == 0 {
-                let mark = marks
-                    .get_mut(((id - 1) / STRIDE) as usize)
-                    .filter(|_| id <= MAX_TYPES);
-                *mark.ok_or(Error::TooMany)? = offset as u32;
+        let (mut count, mut rest) = (0u32, self.types);
+        while !rest.is_empty() {
+            let mark = marks
+                .get_mut((count / STRIDE) as usize)
+                .filter(|_| count < MAX_TYPES);
+            *mark.ok_or(Error::TooMany)? = (self.types.len() - rest.len()) as u32;
+            // Slices, and no sums that the kernel's build checks for overflow: this loop is a third of what loading costs.
+            for _ in 0..STRIDE {
+                if rest.is_empty() {
+                    break;
+                }
+                let id = count.wrapping_add(1);
+                let (head, tail) = rest.split_first_chunk().ok_or(Error::Record(id))?;
+                let head = words(head);
+                let (len, number) = self.tail_len(id, head[1])?;
+                let (tail, next) = tail.split_at_checked(len).ok_or(Error::Record(id))?;
+                // Most records are not shown.
+                if number < 32 && SHOWN >> number & 1 == 1 {
+                    visit(&self, &Type::new(id, number, head, tail));
+                }
+                (count, rest) = (id, next);
             }
-            // Most records are not shown, and are not looked at beyond their length.
-            let info = u32_at(self.types, offset + 4).ok_or(Error::Record(id))?;
-            let (len, number) = self.record_len(id, info)?;
-            if number < 32 && SHOWN >> number & 1 == 1 {
-                visit(&self, &self.record(id, offset)?.0);
-            }
-            (id, offset) = (id + 1, offset + len);
         }
-        match offset == self.types.len() {
-            true => Ok(Index {
-                btf: self,
-                marks,
-                count: id - 1,
-            }),
-            false => Err(Error::Record(id - 1)),
-        }
+        Ok(Index {
+            btf: self,
+            marks,
+            count,
+        })
     }
 }
 
-impl Type<'_> {
+impl<'a> Type<'a> {
+    /// From the record's fixed words, and what follows them.
+    #[inline]
+    fn new(id: u32, number: u8, [name_off, info, size_or_type]: [u32; 3], rest: &'a [u8]) -> Self {
+        let kind = match number {
+            2 => Kind::Pointer,
+            3 => Kind::Array,
+            4 => Kind::Struct,
+            5 => Kind::Union,
+            6 => Kind::Enum,
+            8 => Kind::Typedef,
+            9..=11 | 18 => Kind::Qualifier,
+            19 => Kind::Enum64,
+            _ => Kind::Leaf,
+        };
+        Type {
+            id,
+            kind,
+            name_off,
+            kind_flag: info >> 31 == 1,
+            size_or_type,
+            rest,
+        }
+    }
+
     /// True when the type's own name is `name`.
     pub fn is_named(&self, btf: &Btf<'_>, name: &str) -> bool {
         btf.is_named(self.name_off, name)
