@@ -53,10 +53,10 @@ pub fn modules(config: &Config, tree: &ModuleTree) -> Result<Vec<Needed>> {
     Ok(needed)
 }
 
-/// Drivers of this machine's watchdogs and of what they hang on.
+/// Modules that drive this machine's watchdogs and what they hang on.
 ///
 /// One that was started (by the firmware, by systemd) runs on after a crash, and resets the machine in mid-dump. Its
-/// driver finds it running and feeds it. softdog is no device and dies with its kernel.
+/// driver finds it running and feeds it. softdog is no device and dies with its kernel; what is built in needs no module.
 pub fn of_watchdogs(sys: &Path) -> Vec<Needed> {
     let entries = fs::read_dir(sys.join("class/watchdog"));
     let mut places: Vec<PathBuf> = entries
@@ -65,8 +65,11 @@ pub fn of_watchdogs(sys: &Path) -> Vec<Needed> {
         .filter_map(|entry| fs::canonicalize(entry.ok()?.path()).ok())
         .collect();
     places.sort();
+    // Only modules have a state.
+    let is_module = |name: &String| sys.join("module").join(name).join("initstate").exists();
     let found = places.iter().flat_map(|place| drivers(place, sys));
-    found.map(|name| (name, "watchdog".to_owned())).collect()
+    let modules = found.filter(is_module);
+    modules.map(|name| (name, "watchdog".to_owned())).collect()
 }
 
 fn of_target(kind: &Kind, sys: &Path) -> Result<Vec<Needed>> {
@@ -203,10 +206,17 @@ mod tests {
     }
 
     #[test]
-    fn watchdogs_when_softdog_is_one_are_the_devices_alone() {
-        let device = "pci0/iTCO_wdt.1/watchdog/watchdog0";
-        let behind = [("lpc_ich", "pci0"), ("iTCO_wdt", "pci0/iTCO_wdt.1")];
-        let sys = sysfs("watchdog", device, &behind);
+    fn watchdogs_when_one_is_softdog_and_a_driver_is_built_in_are_modules_of_devices() {
+        let device = "port0/pci0/iTCO_wdt.1/watchdog/watchdog0";
+        let modules = [
+            ("lpc_ich", "port0/pci0"),
+            ("iTCO_wdt", "port0/pci0/iTCO_wdt.1"),
+        ];
+        let built_in = [("pcieport", "port0")];
+        let sys = sysfs("watchdog", device, &[&built_in[..], &modules].concat());
+        for (module, _) in modules {
+            fs::write(sys.join("module").join(module).join("initstate"), "live\n").unwrap();
+        }
         let softdog = sys.join("devices/virtual/watchdog/watchdog1");
         fs::create_dir_all(&softdog).unwrap();
         let class = sys.join("class/watchdog");
