@@ -87,6 +87,13 @@ systemctl start kdumpkit.service || fail "start"
 is_loaded || fail "not loaded after start"
 say "stopped and started"
 
+# QEMU's iTCO. The initramfs may have been built before udev loaded its driver; the next load makes up for that.
+modprobe iTCO_wdt && [ -e /sys/class/watchdog/watchdog0 ] || fail "no watchdog in this guest"
+kdumpkit load || fail "load"
+grep -aq iTCO_wdt.ko "/var/lib/kdumpkit/$release/capture.initramfs" || fail "the watchdog's driver is not in the initramfs"
+kdumpkit status | grep watchdog && fail "status misses a watchdog's driver"
+say "the watchdog's driver is in the initramfs"
+
 touch /var/lib/crashed
 sync
 say "crashing"

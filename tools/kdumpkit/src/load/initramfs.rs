@@ -5,9 +5,10 @@ use super::config::LoadConfig;
 use super::image::Image;
 use super::record::Source;
 use crate::atomic;
-use crate::config::Config;
+use crate::config::{Config, Modules};
 use crate::early::archive::{Member, members, unpacked};
-use crate::initramfs::{MKDFINFO_PATH, MKDFINFO_SYSFS, Sources, build, init_program};
+use crate::initramfs::modules::ModuleTree;
+use crate::initramfs::{MKDFINFO_PATH, MKDFINFO_SYSFS, Sources, build, init_program, of_watchdogs};
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use std::fs;
@@ -98,8 +99,16 @@ fn newer(own: &Source, inputs: &[PathBuf]) -> Vec<String> {
         .collect()
 }
 
-/// Why the initramfs at `path` has to be built; None: it is as it would be built now.
-fn why_build(path: &Path, inputs: &[PathBuf]) -> Option<String> {
+/// Those of `modules` that are not among the packed ones.
+pub fn missing<'m>(modules: &'m [String], packed: &[String]) -> Vec<&'m str> {
+    let is_missing = |module: &&String| !packed.contains(&module.replace('-', "_"));
+    let found = modules.iter().filter(is_missing);
+    found.map(String::as_str).collect()
+}
+
+/// Why the initramfs at `path` has to be built; None: it is as it would be built now. `watchdogs` are modules that it
+/// is to have.
+fn why_build(path: &Path, inputs: &[PathBuf], watchdogs: &[String]) -> Option<String> {
     let Ok(own) = Source::now(path) else {
         return Some("there was none".to_owned());
     };
@@ -108,13 +117,17 @@ fn why_build(path: &Path, inputs: &[PathBuf]) -> Option<String> {
         return Some(format!("{} changed", newer.join(", ")));
     }
     // Last, for the archive has to be unpacked for it.
-    match look_inside(path).0 {
-        Mkdfinfo::Differs => Some("mkdfinfo changed".to_owned()),
+    let (mkdfinfo, modules) = look_inside(path);
+    match mkdfinfo {
+        Mkdfinfo::Differs => return Some("mkdfinfo changed".to_owned()),
         Mkdfinfo::Missing if Path::new(MKDFINFO_SYSFS).exists() => {
-            Some("it had no mkdfinfo".to_owned())
+            return Some("it had no mkdfinfo".to_owned());
         }
-        _ => None,
+        _ => {}
     }
+    // Built early at boot, it may be older than the drivers that udev loaded since.
+    let missing = missing(watchdogs, modules.as_deref()?).join(", ");
+    (!missing.is_empty()).then(|| format!("it had no {missing} for the watchdog"))
 }
 
 /// What a capture initramfs for kernel `release` is made from: kernel, modules, configuration, /init.
@@ -126,6 +139,19 @@ pub fn inputs(config: &Path, load: &LoadConfig, release: &str) -> Vec<PathBuf> {
     inputs.push(config.to_owned());
     inputs.extend(init_program());
     inputs
+}
+
+/// The drivers of watchdogs that an initramfs of this configuration would get now.
+fn wanted_watchdogs(config: &Config, release: &str) -> Vec<String> {
+    let tree = ModuleTree::open(&Path::new("/lib/modules").join(release));
+    match (&config.initramfs.modules, tree) {
+        (Modules::Auto, Ok(tree)) => of_watchdogs(Path::new("/sys"))
+            .into_iter()
+            .map(|(module, _)| module)
+            .filter(|module| tree.has(module))
+            .collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// The capture initramfs for kernel `release` by the configuration at `path`; builds it when it is not there or old.
@@ -142,7 +168,8 @@ pub fn ensure_built(path: &Path, config: &Config, release: &str) -> Result<PathB
         );
         return Ok(output);
     }
-    let Some(why) = why_build(&output, &inputs(path, &config.load, release)) else {
+    let watchdogs = wanted_watchdogs(config, release);
+    let Some(why) = why_build(&output, &inputs(path, &config.load, release), &watchdogs) else {
         return Ok(output);
     };
     let built = Sources::of_this_machine(Some(release))

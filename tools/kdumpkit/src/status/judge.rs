@@ -2,7 +2,7 @@
 //! From facts to findings: what would happen on a crash right now, and what is missing.
 
 use super::facts::Facts;
-use crate::load::initramfs::Mkdfinfo;
+use crate::load::initramfs::{Mkdfinfo, missing};
 use crate::load::iomem;
 use serde::Serialize;
 
@@ -203,12 +203,7 @@ fn initramfs(facts: &Facts) -> Vec<Finding> {
 
 fn watchdogs(facts: &Facts) -> Option<Finding> {
     let packed = facts.initramfs.as_ref()?.modules.as_ref()?;
-    let missing: Vec<&str> = facts
-        .watchdogs
-        .iter()
-        .filter(|module| !packed.contains(&module.replace('-', "_")))
-        .map(String::as_str)
-        .collect();
+    let missing = missing(&facts.watchdogs, packed);
     if missing.is_empty() {
         return None;
     }
@@ -216,7 +211,8 @@ fn watchdogs(facts: &Facts) -> Option<Finding> {
         "{} not in the initramfs: a watchdog that runs resets the machine in mid-dump",
         missing.join(", ")
     );
-    let todo = "[initramfs] modules = \"auto\", or name it in extra_modules; then kdumpkit load";
+    let todo =
+        "kdumpkit load builds it anew with [initramfs] modules = \"auto\"; a list has to name it";
     Some(finding(Level::Warn, "watchdog", says, todo))
 }
 
