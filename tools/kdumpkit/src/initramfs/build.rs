@@ -77,7 +77,7 @@ pub fn build(config: &Config, sources: &Sources) -> Result<Built> {
     look_up_servers(&mut config)?;
     let needed = needed::modules(&config, &sources.modules)?;
     let mut warnings = Vec::new();
-    for (name, _) in needed::of_watchdogs(Path::new("/sys")) {
+    for name in needed::of_watchdogs(Path::new("/sys")) {
         if sources.modules.has(&name) && !needed.iter().any(|(n, _)| same_module(n, &name)) {
             warnings.push(format!(
                 "{name} belongs to a watchdog of this machine and is not in the list of modules: a watchdog that runs resets the \

@@ -29,7 +29,8 @@ pub fn modules(config: &Config, tree: &ModuleTree) -> Result<Vec<Needed>> {
         Modules::Auto => {
             // First: its time has been running since the crash.
             let found = of_watchdogs(Path::new("/sys"));
-            needed.extend(found.into_iter().filter(|(name, _)| tree.has(name)));
+            let found = found.into_iter().filter(|name| tree.has(name));
+            needed.extend(found.map(|name| (name, "watchdog".to_owned())));
             for target in &config.targets {
                 let found = of_target(&target.kind, Path::new("/sys")).with_context(|| {
                     format!(
@@ -57,7 +58,7 @@ pub fn modules(config: &Config, tree: &ModuleTree) -> Result<Vec<Needed>> {
 ///
 /// One that was started (by the firmware, by systemd) runs on after a crash, and resets the machine in mid-dump. Its
 /// driver finds it running and feeds it. softdog is no device and dies with its kernel; what is built in needs no module.
-pub fn of_watchdogs(sys: &Path) -> Vec<Needed> {
+pub fn of_watchdogs(sys: &Path) -> Vec<String> {
     let entries = fs::read_dir(sys.join("class/watchdog"));
     let mut places: Vec<PathBuf> = entries
         .into_iter()
@@ -68,8 +69,7 @@ pub fn of_watchdogs(sys: &Path) -> Vec<Needed> {
     // Only modules have a state.
     let is_module = |name: &String| sys.join("module").join(name).join("initstate").exists();
     let found = places.iter().flat_map(|place| drivers(place, sys));
-    let modules = found.filter(is_module);
-    modules.map(|name| (name, "watchdog".to_owned())).collect()
+    found.filter(is_module).collect()
 }
 
 fn of_target(kind: &Kind, sys: &Path) -> Result<Vec<Needed>> {
@@ -223,10 +223,7 @@ mod tests {
         fs::create_dir_all(&class).unwrap();
         symlink(&softdog, class.join("watchdog1")).unwrap();
         symlink(sys.join("devices").join(device), class.join("watchdog0")).unwrap();
-        let found: Vec<String> = of_watchdogs(&sys)
-            .into_iter()
-            .map(|(name, _)| name)
-            .collect();
+        let found = of_watchdogs(&sys);
         fs::remove_dir_all(&sys).unwrap();
         assert_eq!(found, ["lpc_ich", "iTCO_wdt"]);
         assert!(of_watchdogs(&sys).is_empty());

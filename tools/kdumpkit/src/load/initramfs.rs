@@ -147,7 +147,6 @@ fn wanted_watchdogs(config: &Config, release: &str) -> Vec<String> {
     match (&config.initramfs.modules, tree) {
         (Modules::Auto, Ok(tree)) => of_watchdogs(Path::new("/sys"))
             .into_iter()
-            .map(|(module, _)| module)
             .filter(|module| tree.has(module))
             .collect(),
         _ => Vec::new(),

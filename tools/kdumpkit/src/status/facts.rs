@@ -118,10 +118,7 @@ impl Facts {
             record: Record::read(),
             image: usable(image, memory, initramfs.as_ref()),
             initramfs,
-            watchdogs: of_watchdogs(Path::new("/sys"))
-                .into_iter()
-                .map(|(module, _)| module)
-                .collect(),
+            watchdogs: of_watchdogs(Path::new("/sys")),
             targets: Vec::new(),
             sysctls: sysctls(),
             post_notifiers: text("/sys/module/kernel/parameters/crash_kexec_post_notifiers") == "Y",
