@@ -143,14 +143,16 @@ pub fn inputs(config: &Path, load: &LoadConfig, release: &str) -> Vec<PathBuf> {
 
 /// The drivers of watchdogs that an initramfs of this configuration would get now.
 fn wanted_watchdogs(config: &Config, release: &str) -> Vec<String> {
-    let tree = ModuleTree::open(&Path::new("/lib/modules").join(release));
-    match (&config.initramfs.modules, tree) {
-        (Modules::Auto, Ok(tree)) => of_watchdogs(Path::new("/sys"))
-            .into_iter()
-            .filter(|module| tree.has(module))
-            .collect(),
-        _ => Vec::new(),
+    let mut watchdogs = match config.initramfs.modules {
+        Modules::Auto => of_watchdogs(Path::new("/sys")),
+        Modules::List(_) => Vec::new(),
+    };
+    // Without a watchdog modules.dep need not be read at each load.
+    if !watchdogs.is_empty() {
+        let tree = ModuleTree::open(&Path::new("/lib/modules").join(release));
+        watchdogs.retain(|module| tree.as_ref().is_ok_and(|tree| tree.has(module)));
     }
+    watchdogs
 }
 
 /// The capture initramfs for kernel `release` by the configuration at `path`; builds it when it is not there or old.
