@@ -22,9 +22,10 @@ pub enum Accel {
 }
 
 impl Accel {
-    pub(super) fn arguments(self) -> [&'static str; 4] {
+    pub(super) fn arguments(self, takes_turns: bool) -> [&'static str; 4] {
         match self {
             Accel::Kvm => ["-accel", "kvm", "-cpu", "host"],
+            Accel::Tcg if takes_turns => ["-accel", "tcg,thread=single", "-cpu", "max"],
             Accel::Tcg => ["-accel", "tcg", "-cpu", "max"],
         }
     }

@@ -53,6 +53,10 @@ pub struct Machine<'a> {
     pub memory_mib: u32,
     /// Number of CPUs.
     pub cpus: u32,
+    /// Under TCG the CPUs take turns on one thread of the host. For guests that change the memory map all the time, as
+    /// VT-d's switches do: with a thread for each CPU, QEMU from 10.0.4 on (commit 2865bf1c5795 of QEMU) now and then looks
+    /// an access of one CPU up in the map that another has just made, and aborts in iotlb_to_section().
+    pub takes_turns: bool,
     /// Raw images that appear as /dev/vda, /dev/vdb, …
     pub disks: Vec<PathBuf>,
     /// More QEMU arguments.
@@ -103,6 +107,7 @@ impl<'a> Machine<'a> {
             cmdline: String::new(),
             memory_mib: 1024,
             cpus: 2,
+            takes_turns: false,
             disks: Vec::new(),
             devices: Vec::new(),
             deadline: Duration::from_secs(180),
@@ -175,7 +180,7 @@ impl<'a> Machine<'a> {
         command.current_dir(&self.folder);
         command
             .args(["-M", "q35", "-no-reboot", "-nodefaults", "-display", "none"])
-            .args(self.accel.arguments());
+            .args(self.accel.arguments(self.takes_turns));
         command
             .arg("-m")
             .arg(self.memory_mib.to_string())

@@ -36,6 +36,7 @@ fn check(name: &str, iommu: Iommu) -> Result<()> {
             .collect(),
         cmdline,
         qemu: qemu.into_iter().map(String::from).collect(),
+        takes_turns: iommu == Iommu::On,
         script: format!(
             "{load}b sleep 1\n{} || exit 1\n",
             topology.first_kernel.script
