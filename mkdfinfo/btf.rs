@@ -47,7 +47,7 @@ const MAX_MEMBERS: u32 = 20_000;
 const MAX_TYPES: u32 = 0x000f_ffff;
 /// Every `STRIDE`th record's place is remembered, so that the index of a kernel's 200,000 types is 12 KB.
 const STRIDE: u32 = 64;
-/// Length of [`Type::name_start`].
+/// Length of [`Named::name_start`].
 pub const NAME_START: usize = 4;
 /// Entries of an [`Index`] that hold the largest legal blob.
 pub const INDEX_LEN: usize = (MAX_TYPES / STRIDE) as usize + 2;
@@ -108,6 +108,14 @@ pub struct Type<'a> {
     size_or_type: u32,
     /// What follows the fixed part.
     rest: &'a [u8],
+}
+
+/// A struct, union, enumeration or typedef, as [`Btf::index`] comes by it.
+#[derive(Debug, Clone, Copy)]
+pub struct Named {
+    /// The record's number.
+    pub id: u32,
+    name_off: u32,
 }
 
 /// A member found in a struct or union.
@@ -231,15 +239,14 @@ impl<'a> Btf<'a> {
         Some((*self.layout.get(at)?, *self.layout.get(at + 1)?)).filter(|_| number != 0)
     }
 
-    /// Reads the record at `offset` of the type section; returns it and the next one's place.
+    /// Reads the record at the beginning of `all`; returns it and what follows.
     #[inline]
-    fn record(&self, id: u32, offset: usize) -> Result<(Type<'a>, usize)> {
-        let all = self.types.get(offset..).ok_or(Error::Record(id))?;
+    fn record(&self, id: u32, all: &'a [u8]) -> Result<(Type<'a>, &'a [u8])> {
         let (head, tail) = all.split_first_chunk().ok_or(Error::Record(id))?;
         let head = words(head);
         let (len, number) = self.tail_len(id, head[1])?;
-        let tail = tail.get(..len).ok_or(Error::Record(id))?;
-        Ok((Type::new(id, number, head, tail), offset + 12 + len))
+        let (tail, next) = tail.split_at_checked(len).ok_or(Error::Record(id))?;
+        Ok((Type::new(id, number, head, tail), next))
     }
 
     /// Walks all records once, notes every [`STRIDE`]th place in `marks` and shows `visit` each struct, union, enum and
@@ -247,10 +254,13 @@ impl<'a> Btf<'a> {
     ///
     /// # Errors
     /// The first record that cannot be read; [`Error::TooMany`] when `marks` is shorter than [`INDEX_LEN`] and full.
+    // Not inlined, nor is skip(): in a larger function all they count with would lie on the stack, and this walk is what
+    // loading the module takes longest for.
+    #[inline(never)]
     pub fn index<'i>(
         self,
         marks: &'i mut [u32],
-        mut visit: impl FnMut(&Self, &Type<'a>),
+        mut visit: impl FnMut(&Self, Named),
     ) -> Result<Index<'a, 'i>> {
         /// Struct, union, enum, typedef, enum64.
         const SHOWN: u32 = 1 << 4 | 1 << 5 | 1 << 6 | 1 << 8 | 1 << 19;
@@ -260,27 +270,75 @@ impl<'a> Btf<'a> {
                 .get_mut((count / STRIDE) as usize)
                 .filter(|_| count < MAX_TYPES);
             *mark.ok_or(Error::TooMany)? = (self.types.len() - rest.len()) as u32;
-            // Slices, and no sums that the kernel's build checks for overflow: this loop is a third of what loading costs.
-            for _ in 0..STRIDE {
-                if rest.is_empty() {
+            let end = count + STRIDE;
+            loop {
+                (count, rest) = skip(count, end, rest);
+                if count == end || rest.is_empty() {
                     break;
                 }
-                let id = count.wrapping_add(1);
+                let id = count + 1;
                 let (head, tail) = rest.split_first_chunk().ok_or(Error::Record(id))?;
-                let head = words(head);
-                let (len, number) = self.tail_len(id, head[1])?;
-                let (tail, next) = tail.split_at_checked(len).ok_or(Error::Record(id))?;
-                // Most records are not shown.
+                let [name_off, info, _] = words(head);
+                let (len, number) = self.tail_len(id, info)?;
+                (count, rest) = (id, tail.get(len..).ok_or(Error::Record(id))?);
                 if number < 32 && SHOWN >> number & 1 == 1 {
-                    visit(&self, &Type::new(id, number, head, tail));
+                    visit(&self, Named { id, name_off });
                 }
-                (count, rest) = (id, next);
             }
         }
         Ok(Index {
             btf: self,
             marks,
             count,
+        })
+    }
+}
+
+/// Goes on from `count` records, with `rest` behind them, over functions, their prototypes and pointers: four in five of a
+/// kernel's records. Ends at another kind, at a record that is not whole, and when `end` records are behind it.
+#[inline(never)]
+fn skip(mut count: u32, end: u32, mut rest: &[u8]) -> (u32, &[u8]) {
+    const KIND: u32 = 0x7f << 24;
+    const POINTER: u32 = 2 << 24;
+    const FUNCTION: u32 = 12 << 24;
+    const PROTOTYPE: u32 = 13 << 24;
+    while count != end {
+        let Some((head, tail)) = rest.split_first_chunk() else {
+            break;
+        };
+        let info = words(head)[1];
+        rest = match info & KIND {
+            FUNCTION | POINTER => tail,
+            PROTOTYPE => match tail.get((info & 0x00ff_ffff) as usize * 8..) {
+                Some(next) => next,
+                None => break,
+            },
+            _ => break,
+        };
+        // Below `end`; the kernel's build would check the sum.
+        count = count.wrapping_add(1);
+    }
+    (count, rest)
+}
+
+impl Named {
+    /// True when the type's own name is `name`.
+    pub fn is_named(&self, btf: &Btf<'_>, name: &str) -> bool {
+        btf.is_named(self.name_off, name)
+    }
+
+    /// First bytes of the name, its end and what lies behind it included: a cheap filter before comparing. Zeros when
+    /// the string table ends before.
+    #[inline]
+    pub fn name_start(&self, btf: &Btf<'_>) -> [u8; NAME_START] {
+        let name = btf.strings.get(self.name_off as usize..);
+        let whole = name.and_then(|name| name.first_chunk().copied());
+        whole.unwrap_or_else(|| {
+            // At the very end of the table.
+            let mut start = [0; NAME_START];
+            let name = name.unwrap_or_default();
+            start[..name.len()].copy_from_slice(name);
+            start
         })
     }
 }
@@ -309,26 +367,6 @@ impl<'a> Type<'a> {
             rest,
         }
     }
-
-    /// True when the type's own name is `name`.
-    pub fn is_named(&self, btf: &Btf<'_>, name: &str) -> bool {
-        btf.is_named(self.name_off, name)
-    }
-
-    /// First bytes of the name, its end and what lies behind it included: a cheap filter before comparing. Zeros when
-    /// the string table ends before.
-    #[inline]
-    pub fn name_start(&self, btf: &Btf<'_>) -> [u8; NAME_START] {
-        let name = btf.strings.get(self.name_off as usize..);
-        let whole = name.and_then(|name| name.first_chunk().copied());
-        whole.unwrap_or_else(|| {
-            // At the very end of the table.
-            let mut start = [0; NAME_START];
-            let name = name.unwrap_or_default();
-            start[..name.len()].copy_from_slice(name);
-            start
-        })
-    }
 }
 
 impl<'a> Index<'a, '_> {
@@ -349,14 +387,16 @@ impl<'a> Index<'a, '_> {
             .marks
             .get(((id - 1) / STRIDE) as usize)
             .ok_or(Error::NoType(id))?;
-        let mut offset = *mark as usize;
-        let mut at = (id - 1) / STRIDE * STRIDE + 1;
+        let rest = self.btf.types.get(*mark as usize..);
+        let mut rest = rest.ok_or(Error::NoType(id))?;
+        let mut count = (id - 1) / STRIDE * STRIDE;
         loop {
-            let (record, next) = self.btf.record(at, offset)?;
-            if at == id {
+            (count, rest) = skip(count, id - 1, rest);
+            let (record, next) = self.btf.record(count + 1, rest)?;
+            (count, rest) = (count + 1, next);
+            if count == id {
                 return Ok(record);
             }
-            (at, offset) = (at + 1, next);
         }
     }
 

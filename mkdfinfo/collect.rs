@@ -144,12 +144,12 @@ pub fn symbol_names(names: &mut [&'static str], more: &[&'static str]) -> Option
         _ => None,
     });
     for name in wanted.chain(more.iter().copied()) {
-        if !names[..len].contains(&name) {
-            *names.get_mut(len)? = name;
+        if let Err(place) = names[..len].binary_search(&name) {
+            names.get_mut(place..=len)?.rotate_right(1);
+            names[place] = name;
             len += 1;
         }
     }
-    names[..len].sort_unstable();
     Some(len)
 }
 
@@ -239,7 +239,7 @@ impl Types {
     }
 
     /// Looks at one record of the blob.
-    fn visit(&mut self, btf: &Btf<'_>, ty: &btf::Type<'_>) {
+    fn visit(&mut self, btf: &Btf<'_>, ty: btf::Named) {
         let start = ty.name_start(btf);
         let rows = self.filter.iter().zip(start);
         let mut fit = rows.fold(u64::MAX, |fit, (row, byte)| {

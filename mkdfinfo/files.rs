@@ -210,7 +210,7 @@ fn text_file(
         kernel_offset: facts.kernel_offset,
     };
     let mut text = Text {
-        bytes: KVec::new(),
+        bytes: KVec::with_capacity(2 * PAGE_SIZE, GFP_KERNEL)?,
         access,
     };
     text::write(&mut text, form, &header, &facts.values).map_err(|_| ENOMEM)?;

@@ -7,6 +7,7 @@
 //! their VMCOREINFO: whoever fills [`Tables`] looks there first.)
 
 use core::cmp::Ordering;
+use core::ops::Range;
 
 /// Every so many names have their place in `kallsyms_markers`.
 pub const MARKED: u32 = 256;
@@ -293,10 +294,21 @@ impl<'a> Tables<'a> {
             .and_then(|marker| marker.first_chunk())
             .map(|marker| u32::from_le_bytes(*marker) as usize)
             .ok_or(Error::Short("kallsyms_markers"))?;
-        for before in i / MARKED * MARKED..i {
-            at = self.tokens(before, at)?.1;
-        }
+        at = self.skip(i / MARKED * MARKED..i, at)?;
         Ok((i, self.tokens(i, at)?.0))
+    }
+
+    /// Where the name behind names number `over` starts, the first of which starts at `at`.
+    #[inline(never)]
+    fn skip(&self, over: Range<u32>, mut at: usize) -> Result<usize, Error> {
+        for i in over {
+            match *self.names.get(at).ok_or(Error::Name(i))? {
+                // Inside the table, so no overflow; the next one's length is looked for in it.
+                len @ 0..0x80 => at = at.wrapping_add(1 + usize::from(len)),
+                _ => at = self.tokens(i, at)?.1,
+            }
+        }
+        Ok(at)
     }
 
     /// Compares what the tokens spell behind their type letter with `name`.

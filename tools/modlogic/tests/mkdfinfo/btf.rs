@@ -185,7 +185,47 @@ fn truncated_anywhere_is_an_error() {
     }
 }
 
+#[test]
+fn prototype_that_reaches_behind_the_types_is_named() {
+    let mut blob = Blob::default();
+    blob.pointer(0);
+    blob.record("", 13, false, 3, 1, &[0, 1, 0, 1]);
+    assert_eq!(ask(&blob.build(), |_| Ok(())), Err(Error::Record(2)));
+}
+
 proptest! {
+    /// Most of a kernel's BTF is walked over without a look; nothing else may be.
+    #[test]
+    fn structs_among_functions_are_shown_and_found(kinds in prop::collection::vec(0u32..7, 1..400)) {
+        let mut blob = Blob::default();
+        let (mut structs, mut ints) = (Vec::new(), Vec::new());
+        for (kind, bytes) in kinds.iter().zip(1..) {
+            match kind {
+                0 => drop(blob.record("f", 12, false, 1, 1, &[])),
+                1 => drop(blob.record("", 13, false, 2, 1, &[0, 1, 0, 1])),
+                2 => drop(blob.record("", 13, false, 0, 1, &[])),
+                3 => drop(blob.pointer(1)),
+                4 => drop(blob.array(1, 2)),
+                5 => ints.push((blob.int("int", bytes), bytes)),
+                _ => structs.push((blob.structure("s", bytes, &[("a", 1, 0), ("b", 1, 8)]), bytes)),
+            }
+        }
+        let blob = blob.build();
+        let (mut marks, mut shown) = (vec![0; INDEX_LEN], Vec::new());
+        let index = Btf::parse(&blob).and_then(|btf| {
+            btf.index(&mut marks, |btf, ty| {
+                assert!(ty.is_named(btf, "s"));
+                shown.push(ty.id);
+            })
+        });
+        let index = index.unwrap();
+        prop_assert_eq!(index.count() as usize, kinds.len());
+        prop_assert_eq!(shown, structs.iter().map(|&(id, _)| id).collect::<Vec<_>>());
+        for (id, bytes) in structs.into_iter().chain(ints) {
+            prop_assert_eq!(index.size(id), Ok(bytes.into()));
+        }
+    }
+
     #[test]
     fn any_damage_gives_an_answer_or_an_error(
         damage in prop::collection::vec((0usize..400, any::<u8>()), 1..8),
