@@ -6,9 +6,10 @@ use super::{Accel, qmp};
 use crate::event::{self, Event, PORT_NAME, Stage};
 use crate::tree::Tree;
 use anyhow::{Context, Result};
+use rustix::process::Signal;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -32,8 +33,8 @@ const COMMAND: &str = "qemu.cmd";
 const QEMU_ERRORS: &str = "qemu.stderr";
 /// A guest whose console is still empty after this long hangs before the kernel's first words.
 const FIRST_WORDS: Duration = Duration::from_secs(60);
-/// How often such a guest is started: seen with one in some hundred under TCG on a busy machine. It says nothing about what is
-/// tested, because nothing has run yet.
+/// How often such a guest is started: seen with one in some hundred under TCG on a busy machine; QEMU's own assertions fail
+/// less often. Neither says anything about what is tested, because nothing of it has run yet.
 const STARTS: u32 = 3;
 /// QMP socket, for an NMI or a look inside.
 pub const QMP: &str = "qmp.sock";
@@ -67,6 +68,14 @@ pub struct Machine<'a> {
     pub silence: Duration,
     /// Inject an NMI so long after the guest's last preparation: capture kernel loaded, script run, lkdtm being armed.
     pub nmi_after: Option<Duration>,
+}
+
+/// What came of starting QEMU once.
+enum Started {
+    /// The guest ran, and this is how it ended.
+    Ended(End),
+    /// Nothing ran in it, for this reason.
+    Nothing(String),
 }
 
 /// Why the watch over a guest was given up.
@@ -116,29 +125,29 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Runs the guest to its end and hands every event to `on_event`. A guest that hangs before its kernel's first words
-    /// is started again, which is said as [`Event::Trouble`].
+    /// Runs the guest to its end and hands every event to `on_event`. QEMU is started again, which is said as
+    /// [`Event::Trouble`], when nothing ran in the guest: it hung before its kernel's first words, or QEMU aborted before the
+    /// first event.
     ///
     /// # Errors
     /// QEMU cannot be started or the folder cannot be written; how the guest fares is in [`End`].
     pub fn run(&self, on_event: &mut dyn FnMut(&Event)) -> Result<End> {
-        for _ in 1..STARTS {
-            if let Some(end) = self.start(on_event)? {
-                return Ok(end);
+        let mut starts = 1;
+        loop {
+            match self.start(on_event)? {
+                Started::Ended(end) => return Ok(end),
+                Started::Nothing(why) if starts == STARTS => {
+                    return Ok(End::Lost(format!("{why}, in the last of {STARTS} starts")));
+                }
+                Started::Nothing(why) => on_event(&Event::Trouble {
+                    what: format!("{why}, starting QEMU again"),
+                }),
             }
-            let what = format!("nothing on the console in {FIRST_WORDS:?}, starting QEMU again");
-            on_event(&Event::Trouble { what });
+            starts += 1;
         }
-        let end = self.start(on_event)?;
-        Ok(end.unwrap_or_else(|| {
-            End::Lost(format!(
-                "the kernel never said a word, {STARTS} times {FIRST_WORDS:?}"
-            ))
-        }))
     }
 
-    /// Starts QEMU once; None when the kernel's first words never came.
-    fn start(&self, on_event: &mut dyn FnMut(&Event)) -> Result<Option<End>> {
+    fn start(&self, on_event: &mut dyn FnMut(&Event)) -> Result<Started> {
         let mut command = self.command();
         fs::write(self.folder.join(COMMAND), format!("{command:?}\n"))
             .with_context(|| format!("writing to {}", self.folder.display()))?;
@@ -152,22 +161,28 @@ impl<'a> Machine<'a> {
             .spawn()
             .context("starting QEMU")?;
         let events = read_events(child.stdout.take().context("QEMU has no standard output")?);
-        let missed = self.watch(&events, on_event);
+        let mut heard = false;
+        let missed = self.watch(&events, &mut |event| {
+            heard = true;
+            on_event(event);
+        });
         if missed.is_some() {
             child.kill().context("ending QEMU")?;
         }
         let status = child.wait()?;
+        let words = || fs::read_to_string(self.folder.join(QEMU_ERRORS)).unwrap_or_default();
+        let broken = || format!("QEMU ended with {status}: {}", words().trim());
         Ok(match missed {
-            Some(Missed::FirstWords) => None,
-            Some(Missed::Deadline(which)) => Some(End::Lost(which)),
-            None if status.success() => Some(End::Off),
-            None => {
-                let words = fs::read_to_string(self.folder.join(QEMU_ERRORS)).unwrap_or_default();
-                Some(End::Broken(format!(
-                    "QEMU ended with {status}: {}",
-                    words.trim()
-                )))
+            Some(Missed::FirstWords) => Started::Nothing(format!(
+                "nothing on the console in {} s",
+                FIRST_WORDS.as_secs()
+            )),
+            Some(Missed::Deadline(which)) => Started::Ended(End::Lost(which)),
+            None if status.success() => Started::Ended(End::Off),
+            None if !heard && status.signal() == Some(Signal::ABORT.as_raw()) => {
+                Started::Nothing(broken())
             }
+            None => Started::Ended(End::Broken(broken())),
         })
     }
 
@@ -294,7 +309,7 @@ fn is_capture(event: &Event) -> bool {
 /// QEMU must not outlive a runner that is killed: it would go on using cores, memory and the scenario's folder.
 fn die_with_parent(command: &mut Command) {
     let set = || {
-        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
             .map_err(std::io::Error::from)
     };
     // SAFETY: the closure runs between fork and exec in the child; it makes one system call, prctl(2), and neither

@@ -6,6 +6,7 @@ mod dma;
 mod dumps;
 mod events;
 mod guest;
+mod harness;
 mod single;
 mod topologies;
 mod topology;
