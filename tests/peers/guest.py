@@ -7,7 +7,7 @@ Each run is a QEMU of its own on a throw-away overlay of the same prepared disk:
 off. Times are those at which this script reads the console's lines. Memory is the crashkernel= region (System RAM of the capture
 kernel) without MemAvailable: at the beginning of the initramfs, with the packed copy that had to lie beside the unpacked one on
 top, and the most that was seen until the dump was written. kdumpkit's /init looks every 20 ms and says it in its summary; for
-kdump-tools it is read at both ends of the initramfs and then every 50 ms by sample.sh, which itself takes some 2 MiB.
+the others it is read at both ends of the initramfs and then every 50 ms by sample.sh, which itself takes some 2 MiB.
 
 ROUNDS= how many runs each, otherwise 3. QEMU= the command to run, otherwise qemu-system-x86_64.
 """
@@ -54,7 +54,11 @@ class Tool:
 
 
 OURS = Tool("kdumpkit", f"/var/lib/kdumpkit/{RELEASE}/capture.initramfs", '"stage":"capture"', '"event":"dump"')
-PEER = Tool("kdump-tools", f"/var/lib/kdump/initrd.img-{RELEASE}", "running makedumpfile --dump-dmesg", "saved vmcore in")
+PEERS = [
+    Tool("kdump-tools", f"/var/lib/kdump/initrd.img-{RELEASE}", "running makedumpfile --dump-dmesg", "saved vmcore in"),
+    Tool("dracut", f"/boot/capture-{RELEASE}.img", "running makedumpfile --dump-dmesg", "saved vmcore in"),
+]
+TOOLS = [OURS, *PEERS]
 
 
 @dataclass
@@ -164,7 +168,7 @@ def sizes(tool):
     return packed.stat().st_size, files, smallest
 
 
-def memory(heard, packed):
+def memory(tool, heard, packed):
     """Bytes that the capture kernel took: while it unpacked the initramfs, and at most since."""
     summary = heard.said("summary")
     if summary is not None:
@@ -174,7 +178,7 @@ def memory(heard, packed):
         region, start, *others = (int(kib) << 10 for kib in heard.said("memory").split())
         end, sampled = others
         least = min(start, end, sampled)
-        print(f"kdump-tools: available {start / MIB:.1f} MiB at the beginning of the initramfs, {end / MIB:.1f} at its end, "
+        print(f"{tool.name}: available {start / MIB:.1f} MiB at the beginning of the initramfs, {end / MIB:.1f} at its end, "
               f"then {sampled / MIB:.1f} at least", flush=True)
     return region - (start - packed), region - least
 
@@ -182,7 +186,7 @@ def memory(heard, packed):
 def measure(tool, rounds):
     """The rows of the table: medians of the rounds that left a good dump."""
     loaded, unpacked, packed = sizes(tool)
-    took = [memory(heard, loaded) for heard in rounds]
+    took = [memory(tool, heard, loaded) for heard in rounds]
     median = statistics.median
     return {
         f"good dumps of {ROUNDS} crashes": len(rounds),
@@ -209,31 +213,31 @@ def smallest(tool):
     return good
 
 
-def row(name, ours, theirs):
-    print(f"{name:<46} {ours:12.1f} {theirs:12.1f} {ours / theirs:6.2f}", flush=True)
+def row(name, values):
+    cells = f"{name:<46} {values[0]:8.1f}"
+    print(cells + "".join(f" {value:12.1f} {values[0] / value:6.2f}" for value in values[1:]), flush=True)
 
 
 def main():
-    tools = [OURS, PEER]
-    rounds = {tool.name: [] for tool in tools}
-    for tool in tools:
+    rounds = {tool.name: [] for tool in TOOLS}
+    for tool in TOOLS:
         prepare(tool)
-    # In turns, so that load on the machine hits both.
+    # In turns, so that load on the machine hits all.
     for number in range(1, ROUNDS + 1):
-        for tool in tools:
+        for tool in TOOLS:
             heard = crash(tool, str(number))
             print(f"round {number}: {tool.name}: {heard.outcome()}", flush=True)
             if heard.good():
                 rounds[tool.name].append(heard)
-    for tool in tools:
+    for tool in TOOLS:
         if not rounds[tool.name]:
             sys.exit(f"{tool.name} left no good dump, see {FOLDER}/{tool.name}-*.log")
-    tables = [measure(tool, rounds[tool.name]) for tool in tools]
-    print(f"{'':<46} {OURS.name:>12} {PEER.name:>12} {'ratio':>6}")
+    tables = [measure(tool, rounds[tool.name]) for tool in TOOLS]
+    print(f"{'':<46} {OURS.name:>8}" + "".join(f" {tool.name:>12} {'ratio':>6}" for tool in PEERS))
     for name in tables[0]:
-        row(name, *(table[name] for table in tables))
+        row(name, [table[name] for table in tables])
     if SMALLEST:
-        row("smallest crashkernel=, MiB", *(smallest(tool) for tool in tools))
+        row("smallest crashkernel=, MiB", [smallest(tool) for tool in TOOLS])
     if len(rounds[OURS.name]) < ROUNDS:
         sys.exit(f"{OURS.name} left no good dump of every crash, see {FOLDER}/{OURS.name}-*.log")
 
