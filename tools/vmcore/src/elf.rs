@@ -8,7 +8,7 @@
 use crate::addr::{PAGE_SHIFT, PAGE_SIZE, Pfn, PhysAddr};
 use crate::bytes::{u16_at, u32_at, u64_at};
 use crate::error::{Absence, Error, Result};
-use crate::image::{Format, Image};
+use crate::image::{Format, Image, WINDOW_PFNS};
 use crate::notes::MAX_NOTES_BYTES;
 use crate::pages::map::{self, BLOCK_PFNS, Bits, EMPTY};
 use crate::source::{Map, ReadAt};
@@ -21,8 +21,6 @@ const PT_LOAD: u32 = 1;
 const PT_NOTE: u32 = 4;
 const EM_X86_64: u16 = 62;
 const ET_CORE: u16 = 4;
-/// Pages that are mapped at once: 4 MiB.
-const WINDOW_PFNS: u64 = 1024;
 const PN_XNUM: u16 = 0xffff;
 /// Program headers that are read at most; the `-E` output needs one per hole in memory.
 const MAX_PHDRS: u64 = 4 << 20;
@@ -266,17 +264,17 @@ impl<S: ReadAt> Image for Elf<S> {
     }
 
     fn window(&self, pfn: Pfn) -> Option<(Pfn, Map)> {
-        let start = (pfn.0 & !(WINDOW_PFNS - 1)) * PAGE_SIZE;
+        let window = (pfn.0 & !(WINDOW_PFNS - 1)) * PAGE_SIZE;
         let index = self.extents.partition_point(|e| e.end <= pfn.addr().0);
         let extent = self
             .extents
             .get(index)
             .filter(|e| e.start <= pfn.addr().0)?;
         // Whole pages only; what is left over is read.
-        let start = start.max(extent.start.next_multiple_of(PAGE_SIZE));
-        let end = (start + WINDOW_PFNS * PAGE_SIZE).min(extent.file_end) & !(PAGE_SIZE - 1);
+        let start = window.max(extent.start.next_multiple_of(PAGE_SIZE));
+        let end = (window + WINDOW_PFNS * PAGE_SIZE).min(extent.file_end) & !(PAGE_SIZE - 1);
         let offset = extent.offset + start.checked_sub(extent.start)?;
-        if offset % PAGE_SIZE != 0 || pfn.addr().0 < start || pfn.addr().0 >= end {
+        if pfn.addr().0 < start || pfn.addr().0 >= end {
             return None;
         }
         let map = self.source.map(offset, (end - start) as usize)?;

@@ -7,6 +7,9 @@ use crate::pages::map::Bits;
 use crate::source::Map;
 use std::ops::Range;
 
+/// Page frames that are mapped at once, at most: 4 MiB.
+pub(crate) const WINDOW_PFNS: u64 = 1024;
+
 /// The formats that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -45,8 +48,8 @@ pub trait Image: Send + Sync {
         self.read_phys(pfn.addr(), buf)
     }
 
-    /// Maps the neighbourhood of a page: the first page frame of the window, and its bytes. None where reading is the
-    /// way to go.
+    /// Maps the neighbourhood of a page, not beyond a multiple of [`WINDOW_PFNS`]: the first page frame of the window, and its bytes.
+    /// None where reading is the way to go.
     fn window(&self, _pfn: Pfn) -> Option<(Pfn, Map)> {
         None
     }

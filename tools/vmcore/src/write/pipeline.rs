@@ -9,6 +9,7 @@ use crate::addr::{PAGE_SIZE, Pfn};
 use crate::codec::{Codec, Decoder, Encoder, WORST_CASE_BYTES};
 use crate::dump::Dump;
 use crate::error::{Error, Result};
+use crate::image::WINDOW_PFNS;
 use crate::source::Map;
 use crate::write::verify::Hash;
 use std::collections::BTreeMap;
@@ -261,8 +262,8 @@ struct Worker<'a> {
     check: Option<(Decoder, Vec<u8>)>,
     hashes: bool,
     window: Option<(Pfn, Map)>,
-    /// Whether the last try to map gave something; trying again for each run would cost a system call.
-    maps: bool,
+    /// Where the last try to map gave nothing; trying again for each run would cost system calls.
+    refused: Option<u64>,
 }
 
 impl<'a> Worker<'a> {
@@ -273,7 +274,7 @@ impl<'a> Worker<'a> {
             check: (job.check == Check::Encoded).then(|| (Decoder::default(), vec![0; PAGE])),
             hashes: job.check == Check::ReadBack,
             window: None,
-            maps: true,
+            refused: None,
         }
     }
 
@@ -315,17 +316,21 @@ impl<'a> Worker<'a> {
         let covers =
             |(first, map): &(Pfn, Map)| first.0 <= pfn && pfn < first.0 + (map.len() / PAGE) as u64;
         let old = self.window.take();
-        if old.as_ref().is_some_and(covers) {
+        if old
+            .as_ref()
+            .is_some_and(|old| covers(old) && old.1.is_valid())
+        {
             return old;
         }
         // The old one goes first: two windows are more than is needed.
         drop(old);
-        if self.maps {
-            let window = self.dump.window(Pfn(pfn)).filter(covers);
-            self.maps = window.is_some();
-            return window;
+        let neighbourhood = pfn / WINDOW_PFNS;
+        if self.refused == Some(neighbourhood) {
+            return None;
         }
-        None
+        let window = self.dump.window(Pfn(pfn)).filter(covers);
+        self.refused = window.is_none().then_some(neighbourhood);
+        window
     }
 
     fn read(
@@ -348,8 +353,6 @@ impl<'a> Worker<'a> {
                 pages.push(Stored::Unreadable);
             }
         }
-        // A partial page at the end of RAM cannot be mapped, the memory behind it can.
-        self.maps |= raw.len() == PAGE;
         Ok(())
     }
 
