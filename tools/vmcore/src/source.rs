@@ -160,11 +160,9 @@ impl ReadAt for FileSource {
     fn map(&self, offset: u64, bytes: usize) -> Option<Map> {
         if self.in_procfs {
             // Of all files there only vmcore takes a mapping; kcore and the rest refuse.
-            return Map::new(&self.file, offset, bytes, None);
+            return Map::new(&self.file, offset, bytes);
         }
-        // What is not in memory is read: more at once than page faults would bring, and an error of the disk is an error of
-        // pread and not a signal.
-        Map::new(&self.file, offset, bytes, Some(self.lease()?)).filter(Map::is_cached)
+        Map::leased(&self.file, offset, bytes, self.lease()?)
     }
 }
 

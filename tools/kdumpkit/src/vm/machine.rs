@@ -54,10 +54,6 @@ pub struct Machine<'a> {
     pub memory_mib: u32,
     /// Number of CPUs.
     pub cpus: u32,
-    /// Under TCG the CPUs take turns on one thread of the host. For guests that change the memory map all the time, as
-    /// VT-d's switches do: with a thread for each CPU, QEMU from 10.0.4 on (commit 2865bf1c5795 of QEMU) now and then looks
-    /// an access of one CPU up in the map that another has just made, and aborts in iotlb_to_section().
-    pub takes_turns: bool,
     /// Raw images that appear as /dev/vda, /dev/vdb, …
     pub disks: Vec<PathBuf>,
     /// More QEMU arguments.
@@ -116,7 +112,6 @@ impl<'a> Machine<'a> {
             cmdline: String::new(),
             memory_mib: 1024,
             cpus: 2,
-            takes_turns: false,
             disks: Vec::new(),
             devices: Vec::new(),
             deadline: Duration::from_secs(180),
@@ -190,12 +185,20 @@ impl<'a> Machine<'a> {
         fs::metadata(self.folder.join(CONSOLE)).is_ok_and(|console| console.len() == 0)
     }
 
+    /// Whether under TCG the CPUs take turns on one thread of the host. VT-d's switches change the memory map all the time: with a
+    /// thread for each CPU, QEMU from 10.0.4 on (commit 2865bf1c5795 of QEMU) now and then looks an access of one CPU up in the
+    /// map that another has just made, and aborts in iotlb_to_section().
+    fn takes_turns(&self) -> bool {
+        let mut devices = self.devices.iter();
+        devices.any(|argument| argument.split(',').next() == Some("intel-iommu"))
+    }
+
     fn command(&self) -> Command {
         let mut command = self.tree.in_buildroot("qemu-system-x86_64");
         command.current_dir(&self.folder);
         command
             .args(["-M", "q35", "-no-reboot", "-nodefaults", "-display", "none"])
-            .args(self.accel.arguments(self.takes_turns));
+            .args(self.accel.arguments(self.takes_turns()));
         command
             .arg("-m")
             .arg(self.memory_mib.to_string())

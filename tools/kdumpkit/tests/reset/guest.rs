@@ -73,8 +73,6 @@ pub struct Guest<'a> {
     /// Kernel command line, both kernels.
     pub cmdline: &'a str,
     pub qemu: Vec<String>,
-    /// See [`Machine::takes_turns`].
-    pub takes_turns: bool,
     pub script: String,
     /// Crash at the end of `script` and run this in the capture kernel.
     pub capture: Option<String>,
@@ -150,7 +148,6 @@ impl Bench {
             machine.cmdline.push_str(" crashkernel=256M");
         }
         machine.devices = guest.qemu.clone();
-        machine.takes_turns = guest.takes_turns;
         machine.deadline = Duration::from_secs(180);
         let text = machine.listen()?.script()?.to_owned();
         Ok(Said { text })

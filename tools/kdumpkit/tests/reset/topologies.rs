@@ -6,7 +6,6 @@ use crate::topology::{Device, Topology, hex};
 use anyhow::{Result, ensure};
 
 /// VT-d, in both kernels: the capture kernel takes the crashed kernel's translation tables over.
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Iommu {
     Off,
     On,
@@ -36,7 +35,6 @@ fn check(name: &str, iommu: Iommu) -> Result<()> {
             .collect(),
         cmdline,
         qemu: qemu.into_iter().map(String::from).collect(),
-        takes_turns: iommu == Iommu::On,
         script: format!(
             "{load}b sleep 1\n{} || exit 1\n",
             topology.first_kernel.script

@@ -19,21 +19,25 @@ pub struct Map {
     /// Of the mapping, which begins at a page of the file: so many bytes before what was asked for.
     slack: usize,
     bytes: usize,
-    /// What keeps the file as it is; /proc/vmcore needs none.
-    lease: Option<Arc<Lease>>,
+    /// Of a file, not of /proc/vmcore.
+    file: Option<OfFile>,
+}
+
+/// What must be known about a mapped file before it is looked at.
+#[derive(Debug)]
+struct OfFile {
+    /// Keeps it as it is.
+    lease: Arc<Lease>,
+    /// For each page of the mapping, whether it is in the page cache (bit 0).
+    in_memory: Vec<u8>,
 }
 
 // SAFETY: the mapping is only read, belongs to nobody else, and stays until it is dropped, on whatever thread.
 unsafe impl Send for Map {}
 
 impl Map {
-    /// Maps `bytes` bytes from `offset` on; none if the file cannot be mapped.
-    pub(super) fn new(
-        file: &File,
-        offset: u64,
-        bytes: usize,
-        lease: Option<Arc<Lease>>,
-    ) -> Option<Map> {
+    /// Maps `bytes` bytes of /proc/vmcore from `offset` on; none if the file cannot be mapped.
+    pub(super) fn new(file: &File, offset: u64, bytes: usize) -> Option<Map> {
         let slack = offset as usize % PAGE;
         // SAFETY: no address is asked for, so nothing that exists is touched.
         let start = unsafe {
@@ -50,22 +54,39 @@ impl Map {
             start,
             slack,
             bytes,
-            lease,
+            file: None,
         })
+    }
+
+    /// The same of a file that has a lease.
+    pub(super) fn leased(file: &File, offset: u64, bytes: usize, lease: Arc<Lease>) -> Option<Map> {
+        let mut map = Map::new(file, offset, bytes)?;
+        let length = map.slack + bytes;
+        let mut in_memory = vec![0; length.div_ceil(PAGE)];
+        // SAFETY: the range is mapped, and there is a byte for each of its pages.
+        if unsafe { libc::mincore(map.start, length, in_memory.as_mut_ptr()) } != 0 {
+            return None;
+        }
+        map.file = Some(OfFile { lease, in_memory });
+        Some(map)
     }
 
     /// Whether it may be looked at any longer; one that may not is to be dropped soon, somebody waits for that.
     pub(crate) fn is_valid(&self) -> bool {
-        self.lease.as_ref().is_none_or(|lease| lease.holds())
+        self.file.as_ref().is_none_or(|file| file.lease.holds())
     }
 
-    /// Whether looking at it reads nothing from a disk: all of it is in the page cache.
-    pub(super) fn is_cached(&self) -> bool {
-        let length = self.slack + self.bytes;
-        let mut pages = vec![0_u8; length.div_ceil(PAGE)];
-        // SAFETY: the range is mapped, and there is a byte for each of its pages.
-        let result = unsafe { libc::mincore(self.start, length, pages.as_mut_ptr()) };
-        result == 0 && pages.iter().all(|page| page & 1 == 1)
+    /// The bytes of a page from `at` on, if looking at them reads nothing from a disk.
+    pub(crate) fn page(&self, at: usize) -> Option<&[u8]> {
+        let page = self.get(at..at + PAGE)?;
+        let Some(OfFile { in_memory, .. }) = &self.file else {
+            return Some(page);
+        };
+        let pages = (self.slack + at) / PAGE..(self.slack + at + PAGE).div_ceil(PAGE);
+        in_memory[pages]
+            .iter()
+            .all(|page| page & 1 == 1)
+            .then_some(page)
     }
 }
 

@@ -6,6 +6,7 @@
 //! nobody works on. The number of batches bounds the memory, whatever the size of RAM.
 
 use crate::addr::{PAGE_SIZE, Pfn};
+use crate::bytes::u64_at;
 use crate::codec::{Codec, Decoder, Encoder, WORST_CASE_BYTES};
 use crate::dump::Dump;
 use crate::error::{Error, Result};
@@ -291,21 +292,26 @@ impl<'a> Worker<'a> {
         for run in runs {
             let mut rest = run.clone();
             while !rest.is_empty() {
-                if let Some(window) = self.window(rest.start) {
-                    let (first, map) = &window;
-                    let here = (rest.start - first.0) as usize * PAGE;
-                    for page in map[here..]
-                        .chunks_exact(PAGE)
-                        .take((rest.end - rest.start) as usize)
+                let mut absent = rest.clone();
+                if let Some((first, map)) = self.window(rest.start) {
+                    let end = rest.end.min(first.0 + (map.len() / PAGE) as u64);
+                    let page = |pfn: u64| map.page((pfn - first.0) as usize * PAGE);
+                    while let Some(page) =
+                        (absent.start < end).then(|| page(absent.start)).flatten()
                     {
                         pages.push(self.page(page, buf, used, hash)?);
-                        rest.start += 1;
+                        absent.start += 1;
                     }
-                    self.window = Some(window);
-                    continue;
+                    // What is not in memory is read: more at once than page faults would bring, and an error of the disk is an
+                    // error of read() and not a signal.
+                    let present = (absent.start..end).find(|&pfn| page(pfn).is_some());
+                    absent.end = present.unwrap_or(end);
+                    self.window = Some((first, map));
                 }
-                self.read(rest.clone(), raw, pages, buf, used, hash)?;
-                rest.start = rest.end;
+                rest.start = absent.end;
+                if !absent.is_empty() {
+                    self.read(absent, raw, pages, buf, used, hash)?;
+                }
             }
         }
         Ok(())
@@ -388,11 +394,14 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// Whether all bytes are zero. 256 bytes a step: wide enough for vector registers, early out for the rest.
+/// Whether all bytes are zero, 64 at a step, in words written one by one: the binary is linked for size, and no loop becomes a vector
+/// loop there.
 pub fn is_zero(page: &[u8]) -> bool {
-    let chunks = page.chunks_exact(256);
+    let chunks = page.chunks_exact(64);
     let rest = chunks.remainder();
     let mut chunks = chunks;
-    chunks.all(|chunk| chunk.iter().fold(0, |all, byte| all | byte) == 0)
-        && rest.iter().all(|&b| b == 0)
+    chunks.all(|chunk| {
+        let word = |at: usize| u64_at(chunk, 8 * at);
+        word(0) | word(1) | word(2) | word(3) | word(4) | word(5) | word(6) | word(7) == 0
+    }) && rest.iter().all(|&b| b == 0)
 }
