@@ -42,7 +42,7 @@ fn oracle_finds_every_page_of_the_kernel() {
         guest.folder.join("workaround"),
         format!(
             "OSRELEASE={}\nPAGESIZE=4096\nOFFSET(page.compound_head)=8\n",
-            guest.release
+            guest.release()
         ),
     )
     .expect("workaround");

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 pub(super) fn main(args: &AdHocArgs) -> Result<ExitCode> {
     let tree = Tree::find()?;
-    let bench = super::make_bench(&tree, args.kernel.as_deref())?;
+    let lab = super::make_lab(&tree, args.kernel.as_deref())?;
     let entry = Entry {
         points: args.points.clone(),
         types: args.types.clone(),
@@ -29,10 +29,10 @@ pub(super) fn main(args: &AdHocArgs) -> Result<ExitCode> {
         sabotage: args.hang_capture.then_some(Sabotage::HangCapture),
         ..Entry::default()
     };
-    let scenarios = matrix::files(Some(&tree), None)?.expand(&entry, &bench.kernel.release)?;
+    let scenarios = matrix::files(Some(&tree), None)?.expand(&entry, &lab.kernel.release)?;
     let cell = |scenario: super::scenario::Scenario| Cell {
         id: scenario.name.clone(),
-        kernel: bench.kernel.release.clone(),
+        kernel: lab.kernel.release.clone(),
         scenario: super::scenario::Scenario {
             skip: None,
             ..scenario
@@ -49,7 +49,7 @@ pub(super) fn main(args: &AdHocArgs) -> Result<ExitCode> {
     };
     let journal = Journal::begin(&run_folder(&tree, args)?, plan)?;
     let on_report = |report: &report::Report| println!("{}", report.verdict_line());
-    runner::run(&bench, &journal, options, &Progress::default(), &on_report)?;
+    runner::run(&lab, &journal, options, &Progress::default(), &on_report)?;
     let reports = journal.reports()?;
     if let Some(file) = &args.json {
         fs::write(file, serde_json::to_vec_pretty(&reports)?)

@@ -8,11 +8,9 @@ use super::runner::Execute;
 use super::scenario::{Lkdtm, Sabotage, Scenario};
 use super::verdict;
 use crate::event::{Event, Stage};
-use crate::init::{CaptureImage, CaptureRole, Collector, GuestRole, RESET_MODULE, Role};
-use crate::initramfs::modules::ModuleTree;
-use crate::initramfs::{Recipe, closure};
-use crate::tree::{Kernel, Tree};
-use crate::vm::{self, Accel, CONSOLE, End, Machine, Story};
+use crate::init::{CaptureRole, Collector, GuestRole, RESET_MODULE, Role};
+use crate::initramfs::closure;
+use crate::vm::{self, CONSOLE, End, Lab, Story};
 use anyhow::Result;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -27,21 +25,6 @@ const DUMP_FOLDER: &str = "var/crash";
 /// The capture kernel's: less memory for what a dump does not need.
 const CAPTURE_CMDLINE: &str = "cgroup_disable=memory transparent_hugepage=never numa=off";
 
-/// What every cycle on this machine shares.
-#[derive(Debug)]
-pub struct Bench {
-    /// The source tree.
-    pub tree: Tree,
-    /// The kernel that crashes and captures.
-    pub kernel: Kernel,
-    /// The static kdumpkit binary.
-    pub kdumpkit: PathBuf,
-    /// The kernel's modules, the distribution's and ours.
-    pub modules: ModuleTree,
-    /// KVM or TCG.
-    pub accel: Accel,
-}
-
 /// What a cycle left behind.
 #[derive(Debug)]
 pub struct Recording {
@@ -53,7 +36,7 @@ pub struct Recording {
     pub dump: Option<PathBuf>,
 }
 
-impl Execute for Bench {
+impl Execute for Lab {
     fn execute(&self, cell: &Cell, folder: &Path, line: &Line) -> Report {
         let recording = self.cycle(&cell.scenario, folder, &mut |event| line.event(event));
         let mut report = verdict::judge(&cell.scenario, &cell.id, &self.kernel.release, recording);
@@ -89,7 +72,7 @@ pub fn dump_below(crash: &Path) -> Option<PathBuf> {
     dumps.find(|dump| dump.exists())
 }
 
-impl Bench {
+impl Lab {
     /// Runs `scenario` in `folder`, which must exist.
     ///
     /// # Errors
@@ -106,13 +89,7 @@ impl Bench {
         self.write_guest_initramfs(scenario, &capture, &guest)?;
         self.make_disks(scenario, folder)?;
 
-        let mut machine = Machine::new(
-            &self.tree,
-            self.accel,
-            self.kernel.image(),
-            guest,
-            folder.to_owned(),
-        );
+        let mut machine = self.machine(guest, folder);
         // oops=panic: a BUG or an exception in task context would otherwise only kill modprobe.
         machine.cmdline = format!(
             "crashkernel={} oops=panic rcupdate.rcu_cpu_stall_timeout=5",
@@ -158,7 +135,7 @@ impl Bench {
             _ => Vec::new(),
         };
         let packed = [modules, vec![RESET_MODULE.to_owned()]].concat();
-        self.write_initramfs(&role, packed, files, path)
+        self.write_initramfs(path, &role, &packed, files)
     }
 
     fn write_guest_initramfs(
@@ -168,14 +145,10 @@ impl Bench {
         path: &Path,
     ) -> Result<()> {
         let base = vec!["virtio_blk".to_owned(), "mkdfinfo".to_owned()];
+        let (capture, files) = self.capture(capture, CAPTURE_CMDLINE, true);
         let role = Role::Guest(GuestRole {
             modules: [base.clone(), scenario.modules.clone()].concat(),
-            capture: Some(CaptureImage {
-                kernel: "/capture/vmlinuz".into(),
-                initramfs: "/capture/initramfs".into(),
-                cmdline: vm::capture_cmdline(CAPTURE_CMDLINE),
-                mkdfinfo: true,
-            }),
+            capture: Some(capture),
             sysctls: scenario.sysctls.clone(),
             script: scenario.trigger.script.clone(),
             lkdtm: scenario.trigger.lkdtm.as_ref().map(Lkdtm::parameters),
@@ -183,31 +156,7 @@ impl Bench {
             wait_s: 60,
         });
         let modules = [base, vec!["lkdtm".to_owned()], scenario.modules.clone()].concat();
-        let files = vec![
-            ("capture/vmlinuz".to_owned(), self.kernel.image()),
-            ("capture/initramfs".to_owned(), capture.to_owned()),
-        ];
-        self.write_initramfs(&role, modules, files, path)
-    }
-
-    fn write_initramfs(
-        &self,
-        role: &Role,
-        module_names: Vec<String>,
-        files: Vec<(String, PathBuf)>,
-        path: &Path,
-    ) -> Result<()> {
-        let busybox = self.tree.buildroot()?.join("usr/bin/busybox");
-        let recipe = Recipe {
-            release: &self.kernel.release,
-            kdumpkit: &self.kdumpkit,
-            busybox: &busybox,
-            modules: &self.modules,
-            module_names,
-            role,
-            files,
-        };
-        recipe.write(path)
+        self.write_initramfs(path, &role, &modules, files)
     }
 
     fn make_disks(&self, scenario: &Scenario, folder: &Path) -> Result<()> {

@@ -2,7 +2,6 @@
 //! `kdumpkit test run`: the scenarios of tests/scenarios, in a run that can be ended at any point and taken up again.
 
 use super::args::{ReportArgs, RunArgs};
-use super::cycle::Bench;
 use super::formats::ktap::Ktap;
 use super::journal::{self, Cell, Journal, Plan};
 use super::progress::{Line, Progress};
@@ -10,6 +9,7 @@ use super::report::{self, Report};
 use super::runner::{self, Execute, Options};
 use super::verdict;
 use crate::tree::Tree;
+use crate::vm::Lab;
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,13 +19,13 @@ use std::process::ExitCode;
 /// Where runs are that have no folder of their own.
 pub const RUNS: &str = "build/matrix";
 
-/// One bench for each kernel of the run.
-pub(super) struct Benches(pub(super) BTreeMap<String, Bench>);
+/// One for each kernel of the run.
+pub(super) struct Labs(pub(super) BTreeMap<String, Lab>);
 
-impl Execute for Benches {
+impl Execute for Labs {
     fn execute(&self, cell: &Cell, folder: &Path, line: &Line) -> Report {
         match self.0.get(&cell.kernel) {
-            Some(bench) => bench.execute(cell, folder, line),
+            Some(lab) => lab.execute(cell, folder, line),
             None => {
                 let mut report = verdict::blank(&cell.scenario, &cell.id, &cell.kernel);
                 report.reason = Some(format!("the kernel {} is not here any more", cell.kernel));
@@ -35,8 +35,8 @@ impl Execute for Benches {
     }
 
     fn tidy(&self, cell: &Cell, folder: &Path) {
-        if let Some(bench) = self.0.get(&cell.kernel) {
-            bench.tidy(cell, folder);
+        if let Some(lab) = self.0.get(&cell.kernel) {
+            lab.tidy(cell, folder);
         }
     }
 }
@@ -47,8 +47,8 @@ impl Execute for Benches {
 /// What all scenarios need is missing, or the run's folder cannot be used.
 pub fn main(args: &RunArgs) -> Result<ExitCode> {
     let tree = Tree::find()?;
-    let benches = benches(&tree, &args.selection.kernels)?;
-    let plan = plan(args, &tree, &benches)?;
+    let labs = labs(&tree, &args.selection.kernels)?;
+    let plan = plan(args, &tree, &labs)?;
     let journal = open(args, &tree, plan)?;
     let ktap = args
         .outputs
@@ -63,7 +63,7 @@ pub fn main(args: &RunArgs) -> Result<ExitCode> {
         None => println!("{}", report.verdict_line()),
     };
     runner::run(
-        &Benches(benches),
+        &Labs(labs),
         &journal,
         options,
         &Progress::default(),
@@ -93,7 +93,7 @@ pub fn report(args: &ReportArgs) -> Result<ExitCode> {
     Ok(super::exit_code(&reports))
 }
 
-pub(super) fn benches(tree: &Tree, kernels: &[String]) -> Result<BTreeMap<String, Bench>> {
+pub(super) fn labs(tree: &Tree, kernels: &[String]) -> Result<BTreeMap<String, Lab>> {
     let mut wanted: Vec<Option<&str>> = kernels.iter().map(|k| Some(k.as_str())).collect();
     if wanted.is_empty() {
         wanted.push(None);
@@ -101,15 +101,15 @@ pub(super) fn benches(tree: &Tree, kernels: &[String]) -> Result<BTreeMap<String
     wanted
         .into_iter()
         .map(|kernel| {
-            let bench = super::make_bench(tree, kernel)?;
-            Ok((bench.kernel.release.clone(), bench))
+            let lab = super::make_lab(tree, kernel)?;
+            Ok((lab.kernel.release.clone(), lab))
         })
         .collect()
 }
 
-fn plan(args: &RunArgs, tree: &Tree, benches: &BTreeMap<String, Bench>) -> Result<Plan> {
+fn plan(args: &RunArgs, tree: &Tree, labs: &BTreeMap<String, Lab>) -> Result<Plan> {
     let mut cells = Vec::new();
-    for release in benches.keys() {
+    for release in labs.keys() {
         for scenario in args.selection.scenarios(Some(tree), release)? {
             cells.push(Cell {
                 id: format!("{}@{}", scenario.name, report::version(release)),

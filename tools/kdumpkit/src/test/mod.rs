@@ -23,12 +23,10 @@ pub use args::{RunArgs, TestArgs};
 pub use matrix_run::{find_run, main as run};
 
 use crate::tree::Tree;
-use crate::vm::Accel;
+use crate::vm::Lab;
 use anyhow::Result;
 use args::TestCommand;
-use cycle::Bench;
 use report::{Outcome, Report};
-use std::fs;
 use std::process::ExitCode;
 
 /// Runs `kdumpkit test`.
@@ -44,21 +42,9 @@ pub fn main(args: &TestArgs) -> Result<ExitCode> {
     }
 }
 
-/// Prepares everything that guests of this kernel share.
-fn make_bench(tree: &Tree, wanted: Option<&str>) -> Result<Bench> {
-    let kernel = tree.kernel(wanted)?;
-    let modules = kernel.modules()?;
-    let kdumpkit = crate::initramfs::init_program()?;
-    let runs = tree.path("build/runs");
-    fs::create_dir_all(&runs)?;
-    let accel = Accel::probe(tree, &kernel, &kdumpkit, &runs)?;
-    Ok(Bench {
-        tree: tree.clone(),
-        kernel,
-        kdumpkit,
-        modules,
-        accel,
-    })
+/// With this program as /init.
+fn make_lab(tree: &Tree, wanted: Option<&str>) -> Result<Lab> {
+    Lab::new(tree, wanted, &crate::initramfs::init_program()?)
 }
 
 fn exit_code(reports: &[Report]) -> ExitCode {

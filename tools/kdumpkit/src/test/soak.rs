@@ -4,7 +4,7 @@
 use super::args::Jobs;
 use super::formats::Outputs;
 use super::journal::{self, Cell, Journal, Plan};
-use super::matrix_run::{Benches, benches};
+use super::matrix_run::{Labs, labs};
 use super::progress::Progress;
 use super::report::{self, Outcome, Report};
 use super::runner::{self, Options};
@@ -104,14 +104,14 @@ impl std::fmt::Display for Flakiness {
 
 pub(super) fn main(args: &SoakArgs) -> Result<ExitCode> {
     let tree = Tree::find()?;
-    let benches = benches(&tree, &args.selection.kernels)?;
+    let labs = labs(&tree, &args.selection.kernels)?;
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
     eprintln!(
         "soak: seed {seed}, {} cycles; --seed {seed} repeats this order and goes on with it",
         args.cycles
     );
     let mut scenarios = Vec::new();
-    for release in benches.keys() {
+    for release in labs.keys() {
         let of_kernel = args.selection.scenarios(Some(&tree), release)?;
         scenarios.extend(
             of_kernel
@@ -148,7 +148,7 @@ pub(super) fn main(args: &SoakArgs) -> Result<ExitCode> {
     };
     let on_report = |report: &Report| println!("{}", report.verdict_line());
     runner::run(
-        &Benches(benches),
+        &Labs(labs),
         &journal,
         options,
         &Progress::default(),

@@ -4,12 +4,14 @@
 mod accel;
 mod console;
 mod heard;
+mod lab;
 mod machine;
 mod qmp;
 mod story;
 
 pub use accel::Accel;
 pub use heard::Heard;
+pub use lab::Lab;
 pub use machine::{CONSOLE, End, Machine, QMP, capture_cmdline};
 pub use qmp::human;
 pub use story::Story;

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The guest of filter_guest.rs: memory of every kind, /proc/kpageflags, a crash, and all of its memory as an ELF file.
 
-use kdumpkit::init::{CaptureImage, CaptureRole, Collector, GuestRole, Role};
-use kdumpkit::initramfs::Recipe;
-use kdumpkit::tree::{Kernel, Tree};
-use kdumpkit::vm::{self, Accel, Machine};
+use kdumpkit::init::{CaptureRole, Collector, GuestRole, Role};
+use kdumpkit::vm::Lab;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -22,8 +20,7 @@ const FLAGS: &str = "flags.img";
 
 /// What one run left.
 pub struct Guest {
-    tree: Tree,
-    pub release: String,
+    lab: Lab,
     /// Holds dumps, console and QEMU's command line; kept when a check fails.
     pub folder: PathBuf,
     /// One word a page frame.
@@ -33,47 +30,37 @@ pub struct Guest {
 impl Guest {
     /// Runs a guest with that much memory, a third of it in use.
     pub fn run(memory_mib: u32) -> Guest {
-        let tree = Tree::find().expect("the source tree");
-        let kernel = tree
-            .kernel(std::env::var("KVER").ok().as_deref())
-            .expect("a prepared kernel");
-        let name = format!(
-            "filter-{}-{memory_mib}-{}",
-            kernel.release,
-            std::process::id()
-        );
+        let lab = Lab::from_env(kdumpkit()).expect("the source tree and a kernel");
         let kept = std::env::var_os("REUSE").map(PathBuf::from);
+        let folder = kept.clone().unwrap_or_else(|| {
+            let release = &lab.kernel.release;
+            let name = format!("filter-{release}-{memory_mib}-{}", std::process::id());
+            lab.folder(&name).expect("the run's folder")
+        });
         let mut guest = Guest {
-            folder: kept.clone().unwrap_or(tree.path("build/runs").join(name)),
-            tree,
-            release: kernel.release.clone(),
+            lab,
+            folder,
             kpageflags: Vec::new(),
         };
         match kept {
             Some(_) => guest.remove_dumps(),
-            None => {
-                fs::create_dir_all(&guest.folder).expect("the run's folder");
-                guest.boot(&kernel, memory_mib);
-            }
+            None => guest.boot(memory_mib),
         }
         guest.kpageflags = read_flags(&guest.folder.join(FLAGS));
         guest
     }
 
-    fn boot(&self, kernel: &Kernel, memory_mib: u32) {
-        let accel =
-            Accel::probe(&self.tree, kernel, kdumpkit(), &self.folder).expect("probing KVM");
+    /// The kernel's.
+    pub fn release(&self) -> &str {
+        &self.lab.kernel.release
+    }
+
+    fn boot(&self, memory_mib: u32) {
         self.make_disk(DISK, u64::from(memory_mib) << 21, true);
         self.make_disk(FILES, 1 << 30, true);
         self.make_disk(FLAGS, 64 << 20, false);
-        let initramfs = self.write_initramfses(kernel, memory_mib);
-        let mut machine = Machine::new(
-            &self.tree,
-            accel,
-            kernel.image(),
-            initramfs,
-            self.folder.clone(),
-        );
+        let initramfs = self.write_initramfses(memory_mib);
+        let mut machine = self.lab.machine(initramfs, &self.folder);
         machine.cmdline = "crashkernel=256M".into();
         machine.memory_mib = memory_mib;
         machine.disks = [DISK, FILES, FLAGS].map(PathBuf::from).to_vec();
@@ -133,7 +120,7 @@ impl Guest {
 
     /// Runs a program of the build root in the run's folder; it must succeed.
     pub fn buildroot(&self, program: &str, arguments: &[&str]) -> String {
-        let said = self.tree.run(&self.folder, program, arguments);
+        let said = self.lab.tree.run(&self.folder, program, arguments);
         said.unwrap_or_else(|error| panic!("{error:#}"))
     }
 
@@ -170,9 +157,9 @@ impl Guest {
 
     /// Runs a script of tests/filter with drgn and libkdumpfile at hand; false when it says so.
     pub fn python(&self, script: &str, arguments: &[&str]) -> bool {
-        let python = output_of(&mut Command::new(self.tree.path("scripts/drgn")));
-        let script = self.tree.path("tests/filter").join(script);
-        let mut command = self.tree.in_buildroot(python.trim());
+        let python = output_of(&mut Command::new(self.lab.tree.path("scripts/drgn")));
+        let script = self.lab.tree.path("tests/filter").join(script);
+        let mut command = self.lab.tree.in_buildroot(python.trim());
         command
             .current_dir(&self.folder)
             .arg(script)
@@ -194,25 +181,11 @@ impl Guest {
         }
     }
 
-    fn write_initramfses(&self, kernel: &Kernel, memory_mib: u32) -> PathBuf {
-        let busybox = self
-            .tree
-            .buildroot()
-            .expect("the build root")
-            .join("usr/bin/busybox");
-        let modules = kernel.modules().expect("modules");
+    fn write_initramfses(&self, memory_mib: u32) -> PathBuf {
         let write = |name: &str, role: &Role, names: &[&str], files: Vec<(String, PathBuf)>| {
             let path = self.folder.join(name);
-            let recipe = Recipe {
-                release: &kernel.release,
-                kdumpkit: kdumpkit(),
-                busybox: &busybox,
-                modules: &modules,
-                module_names: names.iter().map(|name| (*name).to_owned()).collect(),
-                role,
-                files,
-            };
-            recipe.write(&path).expect(name);
+            let written = self.lab.write_initramfs(&path, role, names, files);
+            written.expect(name);
             path
         };
         let drivers = vec!["virtio_blk".to_owned(), "ext4".to_owned()];
@@ -227,26 +200,16 @@ impl Guest {
         );
         let load_mib = (memory_mib - 256) / 2;
         let settings = format!("LOAD_MIB={load_mib}\nMODULES='{}'\n", MODULES.join(" "));
+        let (image, mut files) = self.lab.capture(&capture, "", false);
         let role = Role::Guest(GuestRole {
             modules: vec!["virtio_blk".into()],
-            capture: Some(CaptureImage {
-                kernel: "/capture/vmlinuz".into(),
-                initramfs: "/capture/initramfs".into(),
-                cmdline: vm::capture_cmdline(""),
-                mkdfinfo: false,
-            }),
+            capture: Some(image),
             script: Some(settings + SCRIPT),
             wait_s: 300,
             ..GuestRole::default()
         });
-        let files = [
-            ("capture/vmlinuz", kernel.image()),
-            ("capture/initramfs", capture),
-            ("test/guest_load", env!("CARGO_BIN_EXE_guest_load").into()),
-        ];
-        let files = files
-            .map(|(inside, outside)| (inside.to_owned(), outside))
-            .to_vec();
+        let load = env!("CARGO_BIN_EXE_guest_load");
+        files.push(("test/guest_load".into(), load.into()));
         let names = [&["virtio_blk"], &MODULES[..]].concat();
         write("guest.initramfs", &role, &names, files)
     }

@@ -2,11 +2,9 @@
 //! A guest with lkdtm.ko that runs a script.
 
 use kdumpkit::init::{GuestRole, Role};
-use kdumpkit::initramfs::Recipe;
-use kdumpkit::tree::Tree;
-use kdumpkit::vm::{Accel, Machine};
+use kdumpkit::vm::{Accel, Lab};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What to boot.
@@ -34,45 +32,27 @@ pub struct Guest<'a> {
 
 /// Boots the guest, runs the script, returns what it said; the run's folder stays if anything is not as it should.
 pub fn run(guest: Guest<'_>) -> String {
-    let tree = Tree::find().expect("the source tree");
-    let kernel = tree
-        .kernel(std::env::var("KVER").ok().as_deref())
-        .expect("a prepared kernel");
-    let folder = tree.path(&format!(
-        "build/runs/lkdtm-{}-{}-{}",
+    let mut lab = Lab::from_env(Path::new(env!("CARGO_BIN_EXE_kdumpkit")))
+        .expect("the source tree and a kernel");
+    if guest.translated {
+        lab.accel = Accel::Tcg;
+    }
+    let name = format!(
+        "lkdtm-{}-{}-{}",
         guest.name,
-        kernel.release,
+        lab.kernel.release,
         std::process::id()
-    ));
-    fs::create_dir_all(&folder).expect("the run's folder");
-    let kdumpkit = PathBuf::from(env!("CARGO_BIN_EXE_kdumpkit"));
-    let accel = match guest.translated {
-        true => Accel::Tcg,
-        false => Accel::probe(&tree, &kernel, &kdumpkit, &folder).expect("probing KVM"),
-    };
+    );
+    let folder = lab.folder(&name).expect("the run's folder");
     let initramfs = folder.join("guest.initramfs");
     let role = Role::Guest(GuestRole {
         script: Some(format!("{}\n{}", guest.variables, guest.script)),
         ..GuestRole::default()
     });
-    let recipe = Recipe {
-        release: &kernel.release,
-        kdumpkit: &kdumpkit,
-        busybox: &tree
-            .buildroot()
-            .expect("the build root")
-            .join("usr/bin/busybox"),
-        modules: &kernel.modules().expect("modules"),
-        module_names: ["lkdtm"]
-            .iter()
-            .chain(guest.modules)
-            .map(|name| (*name).to_owned())
-            .collect(),
-        role: &role,
-        files: guest.files,
-    };
-    recipe.write(&initramfs).expect("the initramfs");
-    let mut machine = Machine::new(&tree, accel, kernel.image(), initramfs, folder.clone());
+    let modules = [&["lkdtm"], guest.modules].concat();
+    let written = lab.write_initramfs(&initramfs, &role, &modules, guest.files);
+    written.expect("the initramfs");
+    let mut machine = lab.machine(initramfs, &folder);
     machine.deadline = Duration::from_secs(guest.deadline_s);
     if guest.cpus != 0 {
         machine.cpus = guest.cpus;

@@ -5,7 +5,7 @@
 use crate::guest::{Bench, line, write_script_initramfs};
 use anyhow::{Context, Result, ensure};
 use kdumpkit::facts::Facts;
-use kdumpkit::vm::{End, Machine};
+use kdumpkit::vm::End;
 use std::fs::{self, File};
 
 /// No list of modules: they come from sysfs of the machine that loads.
@@ -47,10 +47,7 @@ fn load_when_there_is_only_a_configuration_builds_what_captures() -> Result<()> 
         &["-q", "-F", "-t", "ext4", "-L", "crash", "crash.img"],
     )?;
     let files = vec![
-        (
-            format!("boot/vmlinuz-{}", bench.kernel.release),
-            bench.kernel.image(),
-        ),
+        bench.boot_image(),
         (
             "usr/lib/kdumpkit/kdumpkit-init".into(),
             env!("CARGO_BIN_EXE_kdumpkit-init").into(),
@@ -61,13 +58,7 @@ fn load_when_there_is_only_a_configuration_builds_what_captures() -> Result<()> 
     // The script's output goes to the console: it ends in the crash.
     let script = format!("exec >/dev/console\n{SCRIPT}");
     write_script_initramfs(&bench, &path("guest.initramfs"), &modules, &script, files)?;
-    let mut machine = Machine::new(
-        &bench.tree,
-        bench.accel,
-        bench.kernel.image(),
-        path("guest.initramfs"),
-        bench.folder.clone(),
-    );
+    let mut machine = bench.lab.machine(path("guest.initramfs"), &bench.folder);
     machine.cmdline = "crashkernel=192M sysrq_always_enabled".into();
     machine.disks = vec!["crash.img".into()];
     let heard = machine.listen()?;

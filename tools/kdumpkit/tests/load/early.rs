@@ -2,10 +2,9 @@
 //! Early: a machine that crashes in its system initramfs, before the root is mounted, is captured, and the guard ends the
 //! loop. The system initramfs is made by the distribution's own initramfs-tools with our hooks.
 
-use crate::guest::{Bench, kdumpkit, write_initramfs};
+use crate::guest::{Bench, kdumpkit, write_capture_initramfs};
 use anyhow::{Context, Result, ensure};
-use kdumpkit::init::{CaptureRole, Role};
-use kdumpkit::vm::{End, Machine};
+use kdumpkit::vm::End;
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
@@ -39,13 +38,9 @@ fn crash_loop(case: &Case) -> Result<()> {
     let bench = Bench::new(case.name)?;
     make_system_initramfs(&bench, case)?;
     make_root(&bench)?;
-    let mut machine = Machine::new(
-        &bench.tree,
-        bench.accel,
-        bench.kernel.image(),
-        bench.folder.join("system.img"),
-        bench.folder.clone(),
-    );
+    let mut machine = bench
+        .lab
+        .machine(bench.folder.join("system.img"), &bench.folder);
     machine.cmdline = "crashkernel=192M root=/dev/vda rootfstype=ext4 rw loglevel=6 panic=5".into();
     machine.disks = vec!["root.img".into(), "guard.img".into()];
     machine.devices = case.devices.clone();
@@ -90,19 +85,15 @@ fn crash_loop(case: &Case) -> Result<()> {
 fn make_system_initramfs(bench: &Bench, case: &Case) -> Result<()> {
     let folder = bench.folder.display();
     let capture = bench.folder.join("capture.initramfs");
-    let drivers = ["virtio_blk", "ext4"];
-    let modules = drivers.map(String::from).to_vec();
-    let role = CaptureRole::one_disk("/dev/vda", "ext4", "var/crash", modules);
-    let role = Role::Capture(Box::new(role));
-    write_initramfs(bench, &capture, &drivers, &role, Vec::new())?;
-    let status = Command::new(bench.tree.path("scripts/install"))
+    write_capture_initramfs(bench, &capture, "var/crash")?;
+    let status = Command::new(bench.lab.tree.path("scripts/install"))
         .env("KDUMPKIT", kdumpkit())
         .env("DESTDIR", bench.folder.join("install"))
         .status()?;
     ensure!(status.success(), "scripts/install: {status}");
-    fs::copy(bench.kernel.image(), bench.folder.join("vmlinuz"))?;
+    fs::copy(bench.lab.kernel.image(), bench.folder.join("vmlinuz"))?;
     fs::copy(
-        bench.kernel.built().join("lkdtm.ko"),
+        bench.lab.kernel.built().join("lkdtm.ko"),
         bench.folder.join("lkdtm.ko"),
     )
     .context("lkdtm.ko (make modules)")?;
@@ -114,9 +105,9 @@ fn make_system_initramfs(bench: &Bench, case: &Case) -> Result<()> {
     );
     fs::write(bench.folder.join("kdumpkit.toml"), config)?;
     fs::write(bench.folder.join("system.sh"), include_str!("system.sh"))?;
-    let release = &bench.kernel.release;
-    let stock = bench.kernel.stock_folder();
-    let mut command: Command = bench.tree.in_buildroot("sh");
+    let release = &bench.lab.kernel.release;
+    let stock = bench.lab.kernel.stock_folder();
+    let mut command: Command = bench.lab.tree.in_buildroot("sh");
     let output = command
         .current_dir(&bench.folder)
         .args(["system.sh", release])
@@ -170,10 +161,7 @@ fn make_root(bench: &Bench) -> Result<()> {
     ] {
         fs::create_dir_all(root.join(dir))?;
     }
-    fs::copy(
-        bench.tree.buildroot()?.join("usr/bin/busybox"),
-        root.join("bin/busybox"),
-    )?;
+    fs::copy(bench.lab.busybox()?, root.join("bin/busybox"))?;
     fs::write(root.join("sbin/init"), SYSTEM)?;
     bench.run_tool("chmod", &["755", "root/sbin/init"])?;
     File::create(bench.folder.join("root.img"))?.set_len(512 << 20)?;

@@ -1,29 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What `kdumpkit estimate` says from one capture is enough for the next.
 
-use crate::guest::{Bench, kdumpkit, write_initramfs, write_script_initramfs};
+use crate::guest::{Bench, kdumpkit, write_capture_initramfs, write_script_initramfs};
 use anyhow::{Context, Result, ensure};
-use kdumpkit::init::{CaptureRole, Role};
-use kdumpkit::vm::{End, Machine};
+use kdumpkit::vm::End;
 use std::fs::File;
 use std::process::Command;
 use std::time::Duration;
 
 /// Enough for anything; here the memory is measured.
 const PLENTY_MIB: u32 = 256;
-const DRIVERS: [&str; 2] = ["virtio_blk", "ext4"];
 
 /// One crash with this crashkernel=. Is the dump on the disk?
 fn captures(bench: &Bench, crashkernel_mib: u32) -> Result<bool> {
     File::create(bench.folder.join("dump.img"))?.set_len(512 << 20)?;
     bench.run_tool("mke2fs", &["-q", "-F", "-t", "ext4", "dump.img"])?;
-    let mut machine = Machine::new(
-        &bench.tree,
-        bench.accel,
-        bench.kernel.image(),
-        bench.folder.join("guest.initramfs"),
-        bench.folder.clone(),
-    );
+    let mut machine = bench
+        .lab
+        .machine(bench.folder.join("guest.initramfs"), &bench.folder);
     machine.cmdline = format!("crashkernel={crashkernel_mib}M sysrq_always_enabled");
     machine.disks = vec!["dump.img".into()];
     machine.deadline = Duration::from_secs(400);
@@ -39,18 +33,8 @@ fn captures(bench: &Bench, crashkernel_mib: u32) -> Result<bool> {
 
 fn build(bench: &Bench) -> Result<()> {
     let capture = bench.folder.join("capture.initramfs");
-    let modules = DRIVERS.map(String::from).to_vec();
-    let role = Role::Capture(Box::new(CaptureRole::one_disk(
-        "/dev/vda", "ext4", "crash", modules,
-    )));
-    write_initramfs(bench, &capture, &DRIVERS, &role, Vec::new())?;
-    let files = vec![
-        (
-            format!("boot/vmlinuz-{}", bench.kernel.release),
-            bench.kernel.image(),
-        ),
-        ("capture.initramfs".into(), capture),
-    ];
+    write_capture_initramfs(bench, &capture, "crash")?;
+    let files = vec![bench.boot_image(), ("capture.initramfs".into(), capture)];
     let script =
         "kdumpkit load --initramfs /capture.initramfs && echo c >/proc/sysrq-trigger; exit 1";
     let guest = bench.folder.join("guest.initramfs");

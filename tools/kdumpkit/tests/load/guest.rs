@@ -3,10 +3,8 @@
 //! kernel when the first crashes.
 
 use anyhow::{Context, Result, ensure};
-use kdumpkit::init::{GuestRole, Role};
-use kdumpkit::initramfs::Recipe;
-use kdumpkit::tree::{Kernel, Tree};
-use kdumpkit::vm::{Accel, Machine};
+use kdumpkit::init::{CaptureRole, GuestRole, Role};
+use kdumpkit::vm::Lab;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,11 +15,9 @@ const FUNCTIONS: &str =
 
 /// What the guests of one test share.
 pub struct Bench {
-    pub tree: Tree,
-    pub kernel: Kernel,
+    pub lab: Lab,
     /// Everything of the test is in here; it stays when the test fails.
     pub folder: PathBuf,
-    pub accel: Accel,
 }
 
 /// A guest to boot.
@@ -57,26 +53,17 @@ impl Default for Guest<'_> {
 impl Bench {
     /// `name` names the folder.
     pub fn new(name: &str) -> Result<Self> {
-        let tree = Tree::find()?;
-        let kernel = tree.kernel(std::env::var("KVER").ok().as_deref())?;
-        let runs = tree.path("build/runs");
-        let folder = runs.join(format!("load-{name}"));
-        if folder.exists() {
-            fs::remove_dir_all(&folder)?;
-        }
-        fs::create_dir_all(&folder)?;
-        let accel = Accel::probe(&tree, &kernel, kdumpkit(), &runs)?;
-        Ok(Self {
-            tree,
-            kernel,
-            folder,
-            accel,
-        })
+        let lab = Lab::from_env(kdumpkit())?;
+        let folder = lab.folder(&format!("load-{name}"))?;
+        Ok(Self { lab, folder })
     }
 
     /// Runs a program of the build root in the folder.
     pub fn run_tool(&self, program: &str, arguments: &[&str]) -> Result<()> {
-        self.tree.run(&self.folder, program, arguments).map(drop)
+        self.lab
+            .tree
+            .run(&self.folder, program, arguments)
+            .map(drop)
     }
 
     /// Boots `guest` to its end; the last script must have ended with 0. What it printed.
@@ -85,17 +72,10 @@ impl Bench {
         let initramfs = self.folder.join("guest.initramfs");
         write_script_initramfs(self, &capture, guest.modules, &guest.capture, Vec::new())?;
         let mut files = guest.files.clone();
-        let boot = format!("boot/vmlinuz-{}", self.kernel.release);
-        files.push((boot, self.kernel.image()));
+        files.push(self.boot_image());
         files.push(("capture.initramfs".into(), capture));
         write_script_initramfs(self, &initramfs, guest.modules, &guest.script, files)?;
-        let mut machine = Machine::new(
-            &self.tree,
-            self.accel,
-            self.kernel.image(),
-            initramfs,
-            self.folder.clone(),
-        );
+        let mut machine = self.lab.machine(initramfs, &self.folder);
         machine.cmdline = guest.cmdline.to_owned();
         machine.memory_mib = guest.memory_mib;
         machine.disks = guest.disks.clone();
@@ -103,6 +83,12 @@ impl Bench {
         let heard = machine.listen()?;
         let said = heard.script().map(str::to_owned);
         said.with_context(|| format!("see {}", self.folder.display()))
+    }
+
+    /// The kernel where `kdumpkit load` looks for it: path inside, file outside.
+    pub fn boot_image(&self) -> (String, PathBuf) {
+        let kernel = &self.lab.kernel;
+        (format!("boot/vmlinuz-{}", kernel.release), kernel.image())
     }
 
     /// Removes the folder.
@@ -124,31 +110,19 @@ pub fn write_script_initramfs(
         script: Some(format!("{FUNCTIONS}{script}")),
         ..GuestRole::default()
     });
-    write_initramfs(bench, path, modules, &role, files)
+    bench.lab.write_initramfs(path, &role, modules, files)
 }
 
-/// An initramfs whose /init plays `role`.
-pub fn write_initramfs(
-    bench: &Bench,
-    path: &Path,
-    modules: &[&str],
-    role: &Role,
-    files: Vec<(String, PathBuf)>,
-) -> Result<()> {
-    let init = match role {
-        Role::Capture(_) => Path::new(env!("CARGO_BIN_EXE_kdumpkit-init")),
-        Role::Guest(_) => kdumpkit(),
-    };
-    Recipe {
-        release: &bench.kernel.release,
-        kdumpkit: init,
-        busybox: &bench.tree.buildroot()?.join("usr/bin/busybox"),
-        modules: &bench.kernel.modules()?,
-        module_names: modules.iter().map(|m| (*m).to_owned()).collect(),
-        role,
-        files,
-    }
-    .write(path)
+/// An initramfs for the capture kernel that leaves its dump below `folder` on /dev/vda.
+pub fn write_capture_initramfs(bench: &Bench, path: &Path, folder: &str) -> Result<()> {
+    let init = Path::new(env!("CARGO_BIN_EXE_kdumpkit-init"));
+    let drivers = ["virtio_blk", "ext4"];
+    let modules = drivers.map(String::from).to_vec();
+    let role = CaptureRole::one_disk("/dev/vda", "ext4", folder, modules);
+    let role = Role::Capture(Box::new(role));
+    bench
+        .lab
+        .write_initramfs_of(init, path, &role, &drivers, Vec::new())
 }
 
 /// The program under test.

@@ -15,7 +15,7 @@ load() { kdumpkit load --initramfs /capture.initramfs "$@"; }
 #[ignore = "needs QEMU and the build root"]
 fn load_when_refused_keeps_the_old_image_and_says_why() -> Result<()> {
     let bench = Bench::new("refusals")?;
-    let image = fs::read(bench.kernel.image())?;
+    let image = fs::read(bench.lab.kernel.image())?;
     let patched = |name: &str, at: usize, bytes: &[u8]| -> Result<_> {
         let mut copy = image.clone();
         copy[at..at + bytes.len()].copy_from_slice(bytes);

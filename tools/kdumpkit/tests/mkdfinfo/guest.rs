@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The guest of mkdfinfo_guest.rs: boots, runs a script, crashes if the script lets it, leaves its memory as an ELF file.
 
-use kdumpkit::init::{CaptureImage, CaptureRole, Collector, GuestRole, Role};
-use kdumpkit::initramfs::Recipe;
-use kdumpkit::tree::{Kernel, Tree};
-use kdumpkit::vm::{self, Accel, Machine};
+use kdumpkit::init::{CaptureRole, Collector, GuestRole, Role};
+use kdumpkit::vm::Lab;
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +13,7 @@ const MEMORY_MIB: u32 = 640;
 
 /// What one run left.
 pub struct Guest {
-    tree: Tree,
+    lab: Lab,
     /// Holds the dump, the console and QEMU's command line; kept when a check fails.
     pub folder: PathBuf,
     parts: HashMap<String, String>,
@@ -24,37 +22,19 @@ pub struct Guest {
 impl Guest {
     /// Runs the guest to its end; a script that crashes it must leave a dump.
     pub fn run(script: &str, crashes: bool) -> Guest {
-        let tree = Tree::find().expect("the source tree");
-        let kernel = tree
-            .kernel(std::env::var("KVER").ok().as_deref())
-            .expect("a prepared kernel");
-        let folder = tree.path(&format!(
-            "build/runs/mkdfinfo-{}-{}",
-            kernel.release,
-            std::process::id()
-        ));
-        fs::create_dir_all(&folder).expect("the run's folder");
+        let kdumpkit = Path::new(env!("CARGO_BIN_EXE_kdumpkit"));
+        let lab = Lab::from_env(kdumpkit).expect("the source tree and a kernel");
+        let name = format!("mkdfinfo-{}-{}", lab.kernel.release, std::process::id());
+        let folder = lab.folder(&name).expect("the run's folder");
         let mut guest = Guest {
-            tree,
+            lab,
             folder,
             parts: HashMap::new(),
         };
-        let kdumpkit = guest.stripped(
-            "kdumpkit",
-            Path::new(env!("CARGO_BIN_EXE_kdumpkit")),
-            "--strip-all",
-        );
-        let accel =
-            Accel::probe(&guest.tree, &kernel, &kdumpkit, &guest.folder).expect("probing KVM");
-        let initramfs = guest.write_initramfses(&kernel, &kdumpkit, script, crashes);
+        let init = guest.stripped("kdumpkit", kdumpkit, "--strip-all");
+        let initramfs = guest.write_initramfses(&init, script, crashes);
         guest.make_disk();
-        let mut machine = Machine::new(
-            &guest.tree,
-            accel,
-            kernel.image(),
-            initramfs,
-            guest.folder.clone(),
-        );
+        let mut machine = guest.lab.machine(initramfs, &guest.folder);
         machine.cmdline = "crashkernel=256M".into();
         machine.memory_mib = MEMORY_MIB;
         machine.disks = vec![DISK.into()];
@@ -117,7 +97,7 @@ impl Guest {
 
     /// Runs a program of the build root in the run's folder.
     pub fn run_tool(&self, program: &str, arguments: &[&str]) {
-        let ran = self.tree.run(&self.folder, program, arguments);
+        let ran = self.lab.tree.run(&self.folder, program, arguments);
         ran.unwrap_or_else(|error| panic!("{error:#}"));
     }
 
@@ -134,54 +114,31 @@ impl Guest {
         self.run_tool("mke2fs", &["-q", "-F", "-t", "ext4", DISK]);
     }
 
-    fn write_initramfses(
-        &self,
-        kernel: &Kernel,
-        kdumpkit: &Path,
-        script: &str,
-        crashes: bool,
-    ) -> PathBuf {
-        let busybox = self
-            .tree
-            .buildroot()
-            .expect("the build root")
-            .join("usr/bin/busybox");
-        let modules = kernel.modules().expect("modules");
-        let write =
-            |name: &str, role: &Role, module_names: &[&str], files: Vec<(String, PathBuf)>| {
-                let path = self.folder.join(name);
-                let recipe = Recipe {
-                    release: &kernel.release,
-                    kdumpkit,
-                    busybox: &busybox,
-                    modules: &modules,
-                    module_names: module_names.iter().map(|name| (*name).to_owned()).collect(),
-                    role,
-                    files,
-                };
-                recipe.write(&path).expect(name);
-                path
-            };
+    fn write_initramfses(&self, init: &Path, script: &str, crashes: bool) -> PathBuf {
+        let write = |name: &str, role: &Role, modules: &[&str], files: Vec<(String, PathBuf)>| {
+            let path = self.folder.join(name);
+            let written = self
+                .lab
+                .write_initramfs_of(init, &path, role, modules, files);
+            written.expect(name);
+            path
+        };
         let drivers = ["virtio_blk", "ext4"];
         let modules = drivers.map(String::from).to_vec();
         let mut capture = CaptureRole::one_disk("/dev/vda", "ext4", "crash", modules);
         capture.collector = Collector::Elf;
         let capture = Role::Capture(Box::new(capture));
         let capture = write("capture.initramfs", &capture, &drivers, Vec::new());
+        let (image, mut files) = self.lab.capture(&capture, "", false);
         let role = Role::Guest(GuestRole {
-            capture: Some(CaptureImage {
-                kernel: "/capture/vmlinuz".into(),
-                initramfs: "/capture/initramfs".into(),
-                cmdline: vm::capture_cmdline(""),
-                mkdfinfo: false,
-            }),
+            capture: Some(image),
             script: Some(script.into()),
             wait_s: if crashes { 60 } else { 0 },
             ..GuestRole::default()
         });
         let module = self.stripped(
             "mkdfinfo.ko",
-            &kernel.built().join("mkdfinfo.ko"),
+            &self.lab.kernel.built().join("mkdfinfo.ko"),
             "--strip-debug",
         );
         let other_layout = self.patched(&module, "SIZE", "page", 64, 128);
@@ -192,17 +149,13 @@ impl Guest {
             0x4000_0000,
             0x2000_0000,
         );
-        let files = [
-            ("capture/vmlinuz", kernel.image()),
-            ("capture/initramfs", capture),
-            ("test/mkdfinfo.ko", module),
-            ("test/other-layout.ko", other_layout),
-            ("test/conflict.ko", conflict),
-            ("test/mkdfinfo", self.tree.path("scripts/mkdfinfo")),
+        let tests = [
+            ("mkdfinfo.ko", module),
+            ("other-layout.ko", other_layout),
+            ("conflict.ko", conflict),
+            ("mkdfinfo", self.lab.tree.path("scripts/mkdfinfo")),
         ];
-        let files = files
-            .map(|(inside, outside)| (inside.to_owned(), outside))
-            .to_vec();
+        files.extend(tests.map(|(inside, outside)| (format!("test/{inside}"), outside)));
         write("guest.initramfs", &role, &[], files)
     }
 
@@ -286,7 +239,7 @@ impl Body {
 /// Runs the distribution's makedumpfile.
 pub fn makedumpfile(guest: &Guest, level: &str, info: Option<&Path>, vmcore: &Path) -> Body {
     let out = guest.folder.join("out");
-    let mut command = guest.tree.in_buildroot("makedumpfile");
+    let mut command = guest.lab.tree.in_buildroot("makedumpfile");
     command
         .current_dir(&guest.folder)
         .args(["-f", "-l", "-d", level]);

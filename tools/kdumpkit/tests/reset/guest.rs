@@ -2,11 +2,8 @@
 //! Guests for these tests: boot a script, or crash and run a script in the capture kernel.
 
 use anyhow::{Context, Result, ensure};
-use kdumpkit::init::{CaptureImage, GuestRole, Role};
-use kdumpkit::initramfs::Recipe;
-use kdumpkit::initramfs::modules::ModuleTree;
-use kdumpkit::tree::{Kernel, Tree};
-use kdumpkit::vm::{self, Accel, Machine};
+use kdumpkit::init::{GuestRole, Role};
+use kdumpkit::vm::Lab;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -58,10 +55,7 @@ probe() {
 
 /// What all guests of one test share.
 pub struct Bench {
-    pub tree: Tree,
-    kernel: Kernel,
-    modules: ModuleTree,
-    accel: Accel,
+    pub lab: Lab,
     folder: PathBuf,
 }
 
@@ -81,23 +75,9 @@ pub struct Guest<'a> {
 impl Bench {
     /// `name` names the folder where console and command line of a failed run stay.
     pub fn new(name: &str) -> Result<Self> {
-        let tree = Tree::find()?;
-        let kernel = tree.kernel(std::env::var("KVER").ok().as_deref())?;
-        let modules = kernel.modules()?;
-        let runs = tree.path("build/runs");
-        let folder = runs.join(format!("reset-{name}"));
-        if folder.exists() {
-            fs::remove_dir_all(&folder)?;
-        }
-        fs::create_dir_all(&folder)?;
-        let accel = Accel::probe(&tree, &kernel, kdumpkit(), &runs)?;
-        Ok(Self {
-            tree,
-            kernel,
-            modules,
-            accel,
-            folder,
-        })
+        let lab = Lab::from_env(Path::new(env!("CARGO_BIN_EXE_kdumpkit")))?;
+        let folder = lab.folder(&format!("reset-{name}"))?;
+        Ok(Self { lab, folder })
     }
 
     /// Where the guest runs.
@@ -107,7 +87,10 @@ impl Bench {
 
     /// Runs a program of the build root in the folder.
     pub fn run_tool(&self, program: &str, arguments: &[&str]) -> Result<()> {
-        self.tree.run(&self.folder, program, arguments).map(drop)
+        self.lab
+            .tree
+            .run(&self.folder, program, arguments)
+            .map(drop)
     }
 
     /// Boots `guest` to its end; what its last script said. Removes the folder when `judge` is content.
@@ -136,13 +119,7 @@ impl Bench {
         }
         role.script = Some(script);
         self.write_initramfs(&initramfs, &Role::Guest(role), guest, files)?;
-        let mut machine = Machine::new(
-            &self.tree,
-            self.accel,
-            self.kernel.image(),
-            initramfs,
-            self.folder.clone(),
-        );
+        let mut machine = self.lab.machine(initramfs, &self.folder);
         machine.cmdline = format!("{CMDLINE} sysrq_always_enabled {}", guest.cmdline);
         if guest.capture.is_some() {
             machine.cmdline.push_str(" crashkernel=256M");
@@ -165,16 +142,10 @@ impl Bench {
             ..GuestRole::default()
         });
         self.write_initramfs(&path, &capture, guest, Vec::new())?;
-        role.capture = Some(CaptureImage {
-            kernel: "/capture/vmlinuz".into(),
-            initramfs: "/capture/initramfs".into(),
-            cmdline: vm::capture_cmdline(&format!("{CMDLINE} {}", guest.cmdline)),
-            mkdfinfo: false,
-        });
-        Ok(vec![
-            ("capture/vmlinuz".into(), self.kernel.image()),
-            ("capture/initramfs".into(), path),
-        ])
+        let cmdline = format!("{CMDLINE} {}", guest.cmdline);
+        let (image, files) = self.lab.capture(&path, &cmdline, false);
+        role.capture = Some(image);
+        Ok(files)
     }
 
     fn write_initramfs(
@@ -184,23 +155,9 @@ impl Bench {
         guest: &Guest,
         files: Vec<(String, PathBuf)>,
     ) -> Result<()> {
-        let mut module_names: Vec<String> = guest.modules.iter().map(|m| (*m).to_owned()).collect();
-        module_names.push("reset_devices".into());
-        Recipe {
-            release: &self.kernel.release,
-            kdumpkit: kdumpkit(),
-            busybox: &self.tree.buildroot()?.join("usr/bin/busybox"),
-            modules: &self.modules,
-            module_names,
-            role,
-            files,
-        }
-        .write(path)
+        let modules = [&guest.modules[..], &["reset_devices"]].concat();
+        self.lab.write_initramfs(path, role, &modules, files)
     }
-}
-
-fn kdumpkit() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_kdumpkit"))
 }
 
 /// What a script has printed.

@@ -17,7 +17,7 @@ fn check(name: &str, iommu: Iommu) -> Result<()> {
         Iommu::On => ("-iommu", "intel_iommu=on", vec!["-device", "intel-iommu"]),
     };
     let bench = Bench::new(&format!("{name}{suffix}"))?;
-    let topology = Topology::read(&bench.tree, name)?;
+    let topology = Topology::read(&bench.lab.tree, name)?;
     println!("{name}{suffix}: {}", topology.about);
     let load: String = topology
         .first_kernel

@@ -4,10 +4,9 @@
 use kdumpkit::config::Config;
 use kdumpkit::event::{Event, Stage};
 use kdumpkit::facts::Facts;
-use kdumpkit::init::{CaptureImage, GuestRole, Role};
-use kdumpkit::initramfs::{self, Recipe, Sources};
-use kdumpkit::tree::{Kernel, Tree};
-use kdumpkit::vm::{self, Accel, End, Machine};
+use kdumpkit::init::{GuestRole, Role};
+use kdumpkit::initramfs::{self, Sources};
+use kdumpkit::vm::{self, End, Lab};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,8 +15,7 @@ use std::time::Duration;
 
 /// What the guests of one test share. The folder stays when the test fails.
 pub struct Bench {
-    pub tree: Tree,
-    pub kernel: Kernel,
+    pub lab: Lab,
     pub folder: PathBuf,
     pub disks: Vec<String>,
     pub devices: Vec<String>,
@@ -27,7 +25,6 @@ pub struct Bench {
     pub monitor: Vec<String>,
     /// A guest that stays as it is, on purpose, is switched off when this is on its console.
     pub off_at: Option<&'static str>,
-    accel: Accel,
 }
 
 /// How a crash went.
@@ -39,25 +36,17 @@ pub struct Run {
 
 impl Bench {
     pub fn new(name: &str) -> Self {
-        let tree = Tree::find().expect("the source tree");
-        let kernel = tree
-            .kernel(std::env::var("KVER").ok().as_deref())
-            .expect("a prepared kernel");
-        let runs = tree.path("build/runs");
-        let folder = runs.join(format!("targets-{name}"));
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).expect("the run's folder");
-        let accel = Accel::probe(&tree, &kernel, kdumpkit(), &runs).expect("probing KVM");
+        let lab = Lab::from_env(kdumpkit()).expect("the source tree and a kernel");
+        let name = format!("targets-{name}");
+        let folder = lab.folder(&name).expect("the run's folder");
         Self {
-            tree,
-            kernel,
+            lab,
             folder,
             disks: Vec::new(),
             devices: Vec::new(),
             running: vec!["mkdfinfo".into()],
             monitor: Vec::new(),
             off_at: None,
-            accel,
         }
     }
 
@@ -74,7 +63,7 @@ impl Bench {
 
     /// Runs a program of the build root in the folder.
     pub fn tool(&self, program: &str, arguments: &[&str]) -> String {
-        let said = self.tree.run(&self.folder, program, arguments);
+        let said = self.lab.tree.run(&self.folder, program, arguments);
         said.unwrap_or_else(|error| panic!("{error:#}"))
     }
 
@@ -85,22 +74,15 @@ impl Bench {
 
     /// The same with a `final_action` of its own.
     pub fn config_with_end(&self, text: &str, modules: &[&str]) -> Config {
-        let busybox = self.busybox();
+        let busybox = self.lab.busybox().expect("the build root");
         let text = format!("{text}\n[initramfs]\nmodules = {modules:?}\nbusybox = {busybox:?}\n");
         Config::parse(&text, Path::new("test.toml")).expect("the test's configuration")
     }
 
-    pub fn busybox(&self) -> PathBuf {
-        self.tree
-            .buildroot()
-            .expect("the build root")
-            .join("usr/bin/busybox")
-    }
-
     pub fn sources(&self) -> Sources {
         Sources {
-            release: self.kernel.release.clone(),
-            modules: self.kernel.modules().expect("the kernel's modules"),
+            release: self.lab.kernel.release.clone(),
+            modules: self.lab.kernel.modules().expect("the kernel's modules"),
             kdumpkit: env!("CARGO_BIN_EXE_kdumpkit-init").into(),
             mkdfinfo: None,
             hostname: "guest".into(),
@@ -117,29 +99,18 @@ impl Bench {
     pub fn crash_with(&self, image: &[u8], script: &str, crashkernel: &str) -> Run {
         let capture = self.folder.join("capture.initramfs");
         fs::write(&capture, image).expect("writing the initramfs");
+        let (image, files) = self
+            .lab
+            .capture(&capture, "cgroup_disable=memory nokaslr", true);
         let role = Role::Guest(GuestRole {
             modules: self.running.clone(),
-            capture: Some(CaptureImage {
-                kernel: "/capture/vmlinuz".into(),
-                initramfs: "/capture/initramfs".into(),
-                cmdline: vm::capture_cmdline("cgroup_disable=memory nokaslr"),
-                mkdfinfo: true,
-            }),
+            capture: Some(image),
             script: Some(script.into()),
             wait_s: 5,
             ..GuestRole::default()
         });
-        let files = vec![
-            ("capture/vmlinuz".to_owned(), self.kernel.image()),
-            ("capture/initramfs".to_owned(), capture),
-        ];
-        let running: Vec<&str> = self.running.iter().map(String::as_str).collect();
-        self.boot(
-            &role,
-            &running,
-            files,
-            &format!("crashkernel={crashkernel}"),
-        )
+        let cmdline = format!("crashkernel={crashkernel}");
+        self.boot(&role, &self.running, files, &cmdline)
     }
 
     /// Mounts disk 0 in a guest and copies its only vmcore out; returns the list of files too.
@@ -183,28 +154,14 @@ impl Bench {
     fn boot(
         &self,
         role: &Role,
-        modules: &[&str],
+        modules: &[impl AsRef<str>],
         files: Vec<(String, PathBuf)>,
         cmdline: &str,
     ) -> Run {
         let initramfs = self.folder.join("guest.initramfs");
-        let recipe = Recipe {
-            release: &self.kernel.release,
-            kdumpkit: kdumpkit(),
-            busybox: &self.busybox(),
-            modules: &self.kernel.modules().expect("the kernel's modules"),
-            module_names: modules.iter().map(|m| (*m).to_owned()).collect(),
-            role,
-            files,
-        };
-        recipe.write(&initramfs).expect("the guest's initramfs");
-        let mut machine = Machine::new(
-            &self.tree,
-            self.accel,
-            self.kernel.image(),
-            initramfs,
-            self.folder.clone(),
-        );
+        let written = self.lab.write_initramfs(&initramfs, role, modules, files);
+        written.expect("the guest's initramfs");
+        let mut machine = self.lab.machine(initramfs, &self.folder);
         machine.cmdline = cmdline.to_owned();
         machine.memory_mib = 768;
         machine.disks = self.disks.iter().map(PathBuf::from).collect();
@@ -259,7 +216,7 @@ impl Bench {
     pub fn judge(&self, dump: &Path) {
         let place = self.folder.display();
         let facts = Facts::read(dump).unwrap_or_else(|e| panic!("{e:#}, see {place}"));
-        assert_eq!(facts.release, self.kernel.release, "see {place}");
+        assert_eq!(facts.release, self.lab.kernel.release, "see {place}");
         assert!(
             !facts.incomplete,
             "the dump calls itself incomplete, see {place}"

@@ -84,6 +84,7 @@ pub fn nfs(bench: &Bench) -> Server {
 fn start(bench: &Bench, name: &str, command: &[&str], port: u16) -> Server {
     let log = fs::File::create(bench.folder.join(format!("{name}.stderr"))).expect("a log");
     let child = bench
+        .lab
         .tree
         .in_buildroot(command[0])
         .current_dir(&bench.folder)

@@ -63,6 +63,7 @@ impl Trunk {
                 ["-netdev".to_owned(), netdev, "-netdev".to_owned(), port]
             });
         let qemu = bench
+            .lab
             .tree
             .in_buildroot("qemu-system-x86_64")
             .args(["-M", "none", "-display", "none", "-nodefaults"])
