@@ -50,6 +50,15 @@ impl Codec {
         Codec::ALL.into_iter().find(|codec| codec.flag() == flags)
     }
 
+    /// The fastest level that compresses at least as well as makedumpfile, which takes zlib's own level 1: libdeflate's is a
+    /// third faster than its level 2, but 0.3 to 1.2 % larger than zlib's. Codecs without levels: 1.
+    pub const fn default_level(self) -> i32 {
+        match self {
+            Codec::Zlib => 2,
+            _ => 1,
+        }
+    }
+
     /// The usual name.
     pub const fn name(self) -> &'static str {
         match self {
@@ -145,9 +154,9 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// `level` is the codec's own; none takes the fastest that compresses well (1). Only zlib and zstd have levels.
+    /// `level` is the codec's own, [`Codec::default_level`] without one. Only zlib and zstd have levels.
     pub fn new(codec: Codec, level: Option<i32>) -> Encoder {
-        let level = level.unwrap_or(1);
+        let level = level.unwrap_or(codec.default_level());
         let zlib_level = libdeflater::CompressionLvl::new(level.clamp(1, 12)).unwrap_or_default();
         Encoder {
             codec,

@@ -27,14 +27,9 @@ pub struct FilterArgs {
     /// Do not compress
     #[arg(long, group = "compression")]
     pub uncompressed: bool,
-    /// Level of zlib (1 to 12) or zstd (-7 to 22)
-    #[arg(
-        long,
-        value_name = "N",
-        allow_negative_numbers = true,
-        default_value_t = 1
-    )]
-    pub compression_level: i32,
+    /// Level of zlib (1 to 12, default 2) or zstd (-7 to 22, default 1)
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub compression_level: Option<i32>,
 
     /// Dump level, or a list of them to fall back on when the target is full
     #[arg(

@@ -273,7 +273,8 @@ fn codec(args: &FilterArgs) -> Codec {
     }
 }
 
-fn compression_level(codec: Codec, level: i32) -> Result<i32> {
+fn compression_level(codec: Codec, level: Option<i32>) -> Result<i32> {
+    let level = level.unwrap_or(codec.default_level());
     let valid = match codec {
         Codec::Zlib => 1..=12,
         Codec::Zstd => -7..=22,
