@@ -50,8 +50,8 @@ impl Codec {
         Codec::ALL.into_iter().find(|codec| codec.flag() == flags)
     }
 
-    /// The fastest level that compresses at least as well as makedumpfile, which takes zlib's own level 1: libdeflate's is a
-    /// third faster than its level 2, but 0.3 to 1.2 % larger than zlib's. Codecs without levels: 1.
+    /// The fastest level that compresses at least as well as makedumpfile, which takes zlib's own level 1: libdeflate's
+    /// level 1 writes 0.3 to 1.2 % more than that, in 17 to 34 % less time than its level 2. Codecs without levels: 1.
     pub const fn default_level(self) -> i32 {
         match self {
             Codec::Zlib => 2,

@@ -15,7 +15,7 @@ struct Module {
 }
 
 /// The modules of one kernel release: the distribution's own, and more that were built for it.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct ModuleTree {
     modules: BTreeMap<String, Module>,
     builtin: Vec<String>,

@@ -82,7 +82,7 @@ impl Bench {
     pub fn sources(&self) -> Sources {
         Sources {
             release: self.lab.kernel.release.clone(),
-            modules: self.lab.kernel.modules().expect("the kernel's modules"),
+            modules: self.lab.modules.clone(),
             kdumpkit: env!("CARGO_BIN_EXE_kdumpkit-init").into(),
             mkdfinfo: None,
             hostname: "guest".into(),
